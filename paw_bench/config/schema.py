@@ -1,0 +1,249 @@
+"""The typed schema of one run: `experiment` (hashed into the run id) and `execution` (recorded, may change).
+
+Every key a user can write in an experiment file is a field here. Unknown keys, wrong types and impossible
+combinations are refused; `load.py` turns the refusals into messages with file, key, value and remedy.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION = 1
+"""Version of every file that this package writes; a reader refuses any other."""
+
+PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveFraction = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, no unknown keys, no silent coercion between types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ModelConfig(Section):
+    """The policy that is trained."""
+
+    name: str = "embedded"
+    """`embedded`, `embedded-small` (shipped with the package), a Hugging Face model id, or a folder."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+class GamesConfig(Section):
+    """Which ALFWorld games; see `docs/environments.md`."""
+
+    source: Literal["procedural", "data"] = "procedural"
+    """`procedural`: generated ALFWorld-format games; `data`: the original games under `$ALFWORLD_DATA`."""
+    seed: NonNegativeInt = 0
+    """Seed of the generator (procedural only)."""
+    train: PositiveInt = 600
+    tune: PositiveInt = 60
+    valid_seen: PositiveInt = 140
+    valid_unseen: PositiveInt = 134
+    max_receptacles: PositiveInt | None = None
+    """Procedural only: use floor plans with at most this many receptacles (None: all floor plans)."""
+
+
+class EnvironmentConfig(Section):
+    """Task distribution, rewards and limits."""
+
+    name: Literal["alfworld"] = "alfworld"
+    games: GamesConfig = GamesConfig()
+    max_turns: PositiveInt = 50
+    success_reward: Positive = 10.0
+    """Reward of the winning step; every other step gives 0 (paw.md section 3). Also R_max by default."""
+    invalid_action: Literal["format", "admissible"] = "format"
+    """`format`: an action is valid when its tags are there (the paper); `admissible`: when the environment lists it."""
+    invalid_action_penalty: NonNegative = 0.1
+
+
+class PromptConfig(Section):
+    """How a turn is put into words."""
+
+    style: Literal["chat", "compact"] = "chat"
+    """`chat`: the paper's instructions with think and action tags; `compact`: the few tokens a 1 M model reads."""
+    admissible: bool = True
+    """Show the admissible actions in the prompt."""
+
+
+class ContextConfig(Section):
+    """What the policy sees when it acts, and what one training row holds."""
+
+    mode: Literal["full", "window"] = "window"
+    """`full`: an episode is one sequence. `window`: one row a transition, with the last `turns` turns in its prompt."""
+    turns: NonNegativeInt = 2
+    """Length of the window (ignored, and so refused, when it is given with `full`)."""
+    max_prompt_tokens: PositiveInt = 2048
+    max_response_tokens: PositiveInt = 512
+
+
+class RolloutConfig(Section):
+    """How actions are sampled during training."""
+
+    temperature: Positive = 1.0
+    deterministic: bool = False
+    """Fixed batch composition: a run repeats to the bit on one machine."""
+
+
+class AlgorithmConfig(Section):
+    """The RL algorithm. One update: `groups` x `group_size` episodes, then `epochs` x `optimizer_steps` steps."""
+
+    name: Literal["grpo"] = "grpo"
+    groups: PositiveInt = 16
+    group_size: Annotated[int, Field(ge=2)] = 8
+    optimizer_steps: PositiveInt = 4
+    """Optimizer steps of one pass over the rows of an update."""
+    epochs: PositiveInt = 1
+    """Passes over the rows of an update."""
+    learning_rate: Positive = 1e-6
+    lr_schedule: Literal["constant", "linear"] = "constant"
+    warmup_steps: NonNegativeInt = 0
+    weight_decay: NonNegative = 0.0
+    max_grad_norm: Positive = 1.0
+    clip_low: Positive = 0.2
+    clip_high: Positive = 0.2
+    kl_coefficient: NonNegative = 0.0
+    """Weight of the KL (k3) to the initial policy."""
+    entropy_coefficient: NonNegative = 0.0
+    scale_advantages: Literal["group", "batch", "none"] = "group"
+    """Divide advantages by the standard deviation of the group's, or of the update's, returns."""
+    loss_type: Literal["grpo", "dapo", "dr_grpo", "bnpo"] = "dapo"
+    """TRL's name of the token normaliser of the RL loss."""
+
+
+class SelectionConfig(Section):
+    """Which transitions the world-model loss covers (paw.md section 2)."""
+
+    score: Literal["entropy", "sampled", "surprisal", "random", "none"] = "entropy"
+    alpha: PositiveFraction = 0.75
+    """Fraction of the update's transitions that is kept; `score: none` keeps all and needs alpha = 1."""
+
+    @model_validator(mode="after")
+    def _none_keeps_all(self) -> SelectionConfig:
+        if self.score == "none" and self.alpha != 1.0:
+            raise ValueError("score 'none' keeps every transition: set alpha to 1.0")
+        return self
+
+
+class TokenLossConfig(Section):
+    """Loss of one observation token with probability p."""
+
+    kind: Literal["cmae", "mae", "ce"] = "cmae"
+    """`cmae`: 1[p <= rho] (1 - p); `mae`: 1 - p; `ce`: -log p."""
+    rho: PositiveFraction = 0.2
+    """Clipping threshold of `cmae`; `mae` and `ce` do not read it."""
+    normaliser: Literal["transition", "sequence"] = "transition"
+    """Divide by the observation tokens of the transition (PaW) or of the whole episode (Echo)."""
+
+
+class BalanceConfig(Section):
+    """The weight lambda of the world-model loss."""
+
+    kind: Literal["reward_adaptive", "constant"] = "reward_adaptive"
+    value: Fraction | None = None
+    """lambda of `constant`."""
+    max_return: Positive | None = None
+    """R_max of `reward_adaptive`; None: the environment's success reward."""
+    include_penalty: bool = False
+    """Whether the invalid-action penalty counts in the return that sets lambda."""
+
+    @model_validator(mode="after")
+    def _value_goes_with_constant(self) -> BalanceConfig:
+        if (self.kind == "constant") != (self.value is not None):
+            raise ValueError("kind 'constant' needs 'value' (lambda, 0 to 1), and only 'constant' takes it")
+        return self
+
+
+class WorldModelConfig(Section):
+    """The world-model term. `enabled: false` is the plain RL algorithm."""
+
+    enabled: bool = False
+    selection: SelectionConfig = SelectionConfig()
+    loss: TokenLossConfig = TokenLossConfig()
+    balance: BalanceConfig = BalanceConfig()
+    targets: Literal["true", "shuffled", "random_tokens"] = "true"
+    """`shuffled` and `random_tokens` replace the appended observation, as input and as label: the controls."""
+    admissible_in_target: bool = False
+    """Whether the list of admissible actions belongs to the target observation."""
+
+
+class TrainingConfig(Section):
+    """How long to train."""
+
+    updates: PositiveInt = 150
+
+
+class EvaluationConfig(Section):
+    """Evaluation on a held-out panel; the final one is the run's result."""
+
+    panel: Literal["tune", "valid_seen", "valid_unseen"] = "valid_seen"
+    games: PositiveInt | None = None
+    """Evaluate on the panel's first games only (None: all)."""
+    temperature: NonNegative = 0.4
+    before: bool = True
+    """Also evaluate the initial policy, on the same games."""
+    every: PositiveInt | None = None
+    """Also evaluate after every n-th update."""
+
+
+class ExperimentConfig(Section):
+    """Everything that decides a run's numbers. Its canonical JSON is hashed into the run id."""
+
+    seed: NonNegativeInt = 0
+    model: ModelConfig = ModelConfig()
+    environment: EnvironmentConfig = EnvironmentConfig()
+    prompt: PromptConfig = PromptConfig()
+    context: ContextConfig = ContextConfig()
+    rollout: RolloutConfig = RolloutConfig()
+    algorithm: AlgorithmConfig = AlgorithmConfig()
+    world_model: WorldModelConfig = WorldModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _possible(self) -> ExperimentConfig:
+        if self.context.mode == "full" and "turns" in self.context.model_fields_set:
+            raise ValueError("context: mode 'full' has no window: remove 'context.turns', or use mode 'window'")
+        if self.world_model.enabled and self.world_model.targets != "true" and self.context.mode == "full":
+            raise ValueError(
+                f"world_model.targets {self.world_model.targets!r} needs context.mode 'window': with 'full' a replaced "
+                "observation would feed the next actions"
+            )
+        if self.rollout.temperature != 1.0 and self.context.mode == "window":
+            raise ValueError("rollout.temperature must be 1.0 with context.mode 'window': the engine's log-probabilities are the old policy's")
+        return self
+
+
+class ExecutionConfig(Section):
+    """How a run is executed. Recorded with each attempt; not part of the run id."""
+
+    engine: Literal["transformers"] = "transformers"
+    micro_batch_rows: PositiveInt = 64
+    """Rows of one forward pass; gradients are accumulated to the optimizer step."""
+    generation_batch: PositiveInt = 256
+    """Prompts decoded together."""
+    environment_workers: PositiveInt = 2
+    threads: PositiveInt = 1
+    """CPU threads of torch."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    gpus: NonNegativeInt = 0
+    """GPUs that a run needs (checked before anything starts)."""
+    checkpoint_every: PositiveInt = 5
+    """Updates between checkpoints."""
+    step_timeout_s: Positive = 60.0
+    """An environment worker that is silent for longer is replaced."""
+    max_attempts: PositiveInt = 3
+    """Attempts a run gets before the sweep leaves it failed."""
+
+
+class RunConfig(Section):
+    """One run: what it computes and how it is executed."""
+
+    experiment: ExperimentConfig
+    execution: ExecutionConfig = ExecutionConfig()

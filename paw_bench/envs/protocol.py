@@ -1,0 +1,46 @@
+"""What every environment offers: reset with a task and a seed, step with text.
+
+The observation text is kept apart from the admissible actions, and the environment's reward apart from the
+invalid-action penalty (which the collector applies), so that each can enter the prompt, the world-model target and
+the return on its own terms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One game of a panel. `location` is what the environment needs to load it (a path, for ALFWorld)."""
+
+    task_id: str
+    task_type: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """The environment's answer to a reset or an action."""
+
+    observation: str
+    """The environment's own text, without the admissible actions."""
+    admissible: tuple[str, ...]
+    """Actions that the environment lists for the next turn, sorted."""
+    reward: float
+    """Reward of this step (0 for a reset)."""
+    done: bool
+    success: bool
+    accepted: bool
+    """Whether the action was in the previous admissible list (True for a reset)."""
+
+
+class Environment(Protocol):
+    """One episode at a time. An implementation is deterministic in (task, seed, actions)."""
+
+    def reset(self, task: Task, seed: int) -> StepResult: ...
+
+    def step(self, action: str) -> StepResult: ...
+
+    def close(self) -> None: ...

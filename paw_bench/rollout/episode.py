@@ -1,0 +1,68 @@
+"""Episodes as tokens: every token is labelled with its source once, when it is made, and never re-tokenised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Source(IntEnum):
+    """Where a token comes from. Masks are derived from this label and from nothing else."""
+
+    PROMPT = 0
+    """Instructions, task and opening: what the policy reads before its first action, or a window's prompt."""
+    ACTION = 1
+    """Sampled by the policy (its end token included when it sampled one)."""
+    OBSERVATION = 2
+    """Written by the environment."""
+    TEMPLATE = 3
+    """Glue between turns: chat-template tokens, the admissible list when it is not a target, forced end tokens."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """One transition (h_t, a_t, r_t, o_{t+1}) of an episode, in text and tokens."""
+
+    context_ids: list[int]
+    """Tokens of h_t as the policy saw them (with `full` contexts: everything up to this action)."""
+    action_ids: list[int]
+    """What the engine sampled."""
+    action_logprobs: list[float]
+    action_entropies: list[float]
+    action_text: str
+    observation_text: str
+    """o_{t+1}, the environment's own text (the terminal observation included)."""
+    observation_ids: list[int]
+    """Encoded `observation_text`: the world-model targets."""
+    separator_ids: list[int]
+    """Template tokens between the action and the observation."""
+    reward: float
+    penalty: float
+    """Invalid-action penalty of this turn (>= 0)."""
+    valid: bool
+    accepted: bool
+
+
+@dataclass(slots=True)
+class Episode:
+    """A whole game. `group` indexes the task within the update, `index` the episode within its group."""
+
+    task_id: str
+    task_type: str
+    group: int
+    index: int
+    seed: int
+    turns: list[Turn] = field(default_factory=list)
+    success: bool = False
+    redone: int = 0
+    """How often a lost environment worker made the episode be replayed."""
+
+    @property
+    def env_return(self) -> float:
+        """Sum of the environment's rewards, R(tau), without penalties."""
+        return sum(turn.reward for turn in self.turns)
+
+    @property
+    def penalty(self) -> float:
+        """Sum of the invalid-action penalties (>= 0)."""
+        return sum(turn.penalty for turn in self.turns)
