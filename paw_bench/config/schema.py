@@ -216,7 +216,9 @@ class ExperimentConfig(Section):
                 "observation would feed the next actions"
             )
         if self.rollout.temperature != 1.0 and self.context.mode == "window":
-            raise ValueError("rollout.temperature must be 1.0 with context.mode 'window': the engine's log-probabilities are the old policy's")
+            raise ValueError(
+                "rollout.temperature must be 1.0 with context.mode 'window': the engine's log-probabilities are the old policy's"
+            )
         return self
 
 
