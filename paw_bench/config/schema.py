@@ -217,7 +217,8 @@ class ExperimentConfig(Section):
             )
         if self.rollout.temperature != 1.0 and self.context.mode == "window":
             raise ValueError(
-                "rollout.temperature must be 1.0 with context.mode 'window': the engine's log-probabilities are the old policy's"
+                "rollout.temperature must be 1.0 with context.mode 'window': the engine's log-probabilities "
+                "stand for the old policy's"
             )
         return self
 
