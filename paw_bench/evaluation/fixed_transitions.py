@@ -1,0 +1,143 @@
+"""What the policy knows about its world: next-observation loss on one fixed set of transitions, the same for all arms.
+
+The set is played by the blind demonstrator (no policy takes part) on the first games of the tune panel, which no run
+trains on. Accuracy and perplexity are over the environment's own tokens, with the context that the policy would have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from paw_bench.config.schema import ExperimentConfig
+from paw_bench.envs.panels import Panel
+from paw_bench.envs.pool import EnvironmentPool
+from paw_bench.rollout.codec import TurnCodec
+from paw_bench.rollout.episode import Episode, Source, Turn
+from paw_bench.rollout.prompts import Dialogue
+from paw_bench.rollout.rows import Row, rows_of
+from paw_bench.warm_start.demonstrator import Demonstrator
+
+GAMES = 24
+"""Games of the fixed set."""
+MISTAKES = 0.15
+"""Share of the demonstrator's actions that are replaced by a random admissible one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedTransitions:
+    """The set, as rows of the run's own context form."""
+
+    rows: list[Row]
+    transitions: int
+    sha256: str
+
+
+def play_fixed_transitions(
+    config: ExperimentConfig, pool: EnvironmentPool, panel: Panel, codec: TurnCodec
+) -> FixedTransitions:
+    """Play the set. It depends on the panel, the environment and the prompt form, not on the policy or the seed."""
+    tasks = panel.tasks[:GAMES]
+    openings = pool.reset([(task, 0) for task in tasks])
+    dialogues = [Dialogue(opening.observation, opening.admissible) for opening in openings]
+    rngs = [random.Random(f"fixed/{task.task_id}") for task in tasks]
+    players = [Demonstrator.start(d.task, d.admissible, rng) for d, rng in zip(dialogues, rngs, strict=True)]
+    episodes = [Episode(task.task_id, task.task_type, number, 0, 0) for number, task in enumerate(tasks)]
+    contexts = [codec.opening_ids(dialogue) for dialogue in dialogues]
+    digest = hashlib.sha256()
+    running = list(range(len(tasks)))
+    while running:
+        actions = {}
+        for slot in running:
+            dialogue, rng = dialogues[slot], rngs[slot]
+            mistake = rng.random() < MISTAKES
+            actions[slot] = rng.choice(dialogue.admissible) if mistake else players[slot].act(dialogue.admissible)
+        results = pool.step(actions)
+        for slot in running:
+            result, dialogue = results[slot], dialogues[slot]
+            action_ids = [*codec.encode(_reply(actions[slot], config)), codec.end_id]
+            context = codec.window_ids(dialogue) if config.context.mode == "window" else contexts[slot]
+            turn = _turn(codec, context, action_ids, actions[slot], result.observation)
+            episodes[slot].turns.append(turn)
+            digest.update(f"{tasks[slot].task_id}\0{actions[slot]}\0{result.observation}\n".encode())
+            players[slot].read(actions[slot], result.observation)
+            dialogue.answer(actions[slot], result.observation, result.admissible)
+            told = contexts[slot] + action_ids + turn.separator_ids + turn.observation_ids
+            contexts[slot] = told + codec.turn_opening(dialogue)
+        running = [slot for slot in running if not results[slot].done]
+    transitions = sum(len(episode.turns) for episode in episodes)
+    return FixedTransitions(rows_of(episodes, config.context.mode), transitions, digest.hexdigest())
+
+
+@torch.no_grad()
+def measure(model: PreTrainedModel, fixed: FixedTransitions, batch: int) -> dict[str, Any]:
+    """Mean negative log-likelihood (nats), perplexity, top-1 accuracy and mean 1 - p over the observation tokens."""
+    was_training = model.training
+    model.eval()
+    nll = missed = hits = 0.0
+    tokens = 0
+    ordered = sorted(fixed.rows, key=lambda row: len(row.prompt_ids) + len(row.completion_ids))
+    for start in range(0, len(ordered), batch):
+        logits, labels = _observation_logits(model, ordered[start : start + batch])
+        logps = logits.float().log_softmax(-1)
+        chosen = logps.gather(-1, labels[:, None])[:, 0].double()
+        nll -= chosen.sum().item()
+        missed += (1.0 - chosen.exp()).sum().item()
+        hits += (logps.argmax(-1) == labels).sum().item()
+        tokens += labels.numel()
+    model.train(was_training)
+    return {
+        "set_hash": fixed.sha256,
+        "transitions": fixed.transitions,
+        "tokens": tokens,
+        "nll": nll / tokens,
+        "perplexity": math.exp(nll / tokens),
+        "accuracy": hits / tokens,
+        "loss_mae": missed / tokens,
+    }
+
+
+def _observation_logits(model: PreTrainedModel, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (N, V) and labels (N,) at the observation tokens of right-padded rows; no (B, T, V) tensor is made."""
+    longest = max(len(row.prompt_ids) + len(row.completion_ids) for row in rows)
+    ids = torch.zeros(len(rows), longest, dtype=torch.long)
+    attention = torch.zeros_like(ids)
+    target = torch.zeros(len(rows), longest, dtype=torch.bool)
+    for index, row in enumerate(rows):
+        tokens = row.prompt_ids + row.completion_ids
+        ids[index, : len(tokens)] = torch.tensor(tokens)
+        attention[index, : len(tokens)] = 1
+        start = len(row.prompt_ids)
+        target[index, start : len(tokens)] = torch.tensor([source == Source.OBSERVATION for source in row.sources])
+    ids, attention, target = ids.to(model.device), attention.to(model.device), target.to(model.device)
+    hidden = model.base_model(input_ids=ids, attention_mask=attention).last_hidden_state[:, :-1]
+    kept = target[:, 1:]
+    return model.get_output_embeddings()(hidden[kept]), ids[:, 1:][kept]
+
+
+def _reply(action: str, config: ExperimentConfig) -> str:
+    """An action as the policy would have to write it."""
+    return action if config.prompt.style == "compact" else f"<think></think><action>{action}</action>"
+
+
+def _turn(codec: TurnCodec, context: list[int], action_ids: list[int], action: str, observation: str) -> Turn:
+    return Turn(
+        context_ids=context,
+        action_ids=action_ids,
+        action_logprobs=[0.0] * len(action_ids),
+        action_entropies=[0.0] * len(action_ids),
+        action_text=action,
+        observation_text=observation,
+        observation_ids=codec.observation_ids(observation),
+        separator_ids=codec.separator(ended=True),
+        reward=0.0,
+        penalty=0.0,
+        valid=True,
+        accepted=True,
+    )

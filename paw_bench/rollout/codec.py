@@ -1,0 +1,80 @@
+"""Text to tokens, once: prompts, observations and the glue between turns, by the model's own chat template."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from transformers import PreTrainedTokenizerBase
+
+from paw_bench.config.schema import ContextConfig, PromptConfig
+from paw_bench.errors import UserError
+from paw_bench.rollout.prompts import Dialogue, admissible_suffix, opening_prompt, window_prompt
+
+_ACTION, _OBSERVATION = "\x11", "\x12"
+"""Stand-ins that occur in no observation; what the template puts around them is the glue."""
+
+
+class TurnCodec:
+    """Encodes the parts of a turn for one tokenizer and prompt form.
+
+    Glue is read off the tokenizer's chat template: what it writes between an assistant message and the user message
+    that follows, and between that and the next assistant message.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, prompt: PromptConfig, context: ContextConfig) -> None:
+        if tokenizer.chat_template is None:
+            raise UserError(
+                f"model.name: the tokenizer of {tokenizer.name_or_path!r} has no chat template",
+                "choose an instruction-tuned model, or save a chat_template with its tokenizer",
+            )
+        self.tokenizer = tokenizer
+        self.prompt = prompt
+        self.context = context
+        self.end_id = tokenizer.eos_token_id
+        rendered = self._render(
+            [
+                {"role": "user", "content": "-"},
+                {"role": "assistant", "content": _ACTION},
+                {"role": "user", "content": _OBSERVATION},
+            ]
+        )
+        after_action, opens_turn = rendered.split(_ACTION)[1].split(_OBSERVATION)
+        self._after_action = self.encode(after_action)
+        self._opens_turn = opens_turn
+        self.encode_cached = lru_cache(maxsize=50_000)(lambda text: tuple(self.encode(text)))
+
+    def encode(self, text: str) -> list[int]:
+        """Tokens of `text` alone, no special tokens added."""
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of sampled tokens, special tokens left out."""
+        return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+    def window_ids(self, dialogue: Dialogue, turns: int | None = None) -> list[int]:
+        """Prompt of a windowed row with the last `turns` turns (None: as many as the config says)."""
+        turns = self.context.turns if turns is None else turns
+        return self._user_message(window_prompt(dialogue, self.prompt, turns))
+
+    def opening_ids(self, dialogue: Dialogue) -> list[int]:
+        """Prompt of a full-context episode."""
+        return self._user_message(opening_prompt(dialogue, self.prompt))
+
+    def separator(self, *, ended: bool) -> list[int]:
+        """Glue between an action and its observation; `ended`: the policy sampled its end token itself."""
+        glue = self._after_action
+        return glue[1:] if ended and glue[:1] == [self.end_id] else list(glue)
+
+    def observation_ids(self, text: str) -> list[int]:
+        """Tokens of an observation (the same text recurs often)."""
+        return list(self.encode_cached(text))
+
+    def turn_opening(self, dialogue: Dialogue) -> list[int]:
+        """Full context: what follows an observation until the next action (admissible actions and template)."""
+        return self.encode(admissible_suffix(dialogue, self.prompt) + self._opens_turn)
+
+    def _user_message(self, text: str) -> list[int]:
+        return self.encode(self._render([{"role": "user", "content": text}]))
+
+    def _render(self, messages: list[dict[str, str]]) -> str:
+        return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)

@@ -1,0 +1,103 @@
+"""The transformers engine: batched decoding with a KV cache, token-exact, with log-probabilities and entropies.
+
+Windowed prompts share only their first few tokens from turn to turn, so there the cache lives for one reply; its reuse
+across turns is measured in `benchmarks/kv_cache.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel
+
+from paw_bench.rollout.sampling import keyed_uniforms, sample
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the policy sampled for one prompt; three lists of equal length."""
+
+    ids: list[int]
+    """Token ids, the end token included when it was sampled."""
+    logprobs: list[float]
+    """Log-probability of each token under the untempered policy."""
+    entropies: list[float]
+    """Full-vocabulary entropy (nats) of the untempered policy at each token."""
+
+
+class TransformersEngine:
+    """Decodes with the very model that is trained, so its weights are always current."""
+
+    def __init__(self, model: PreTrainedModel, *, end_id: int, pad_id: int, max_tokens: int, batch: int) -> None:
+        """
+        Args:
+            model: the policy.
+            end_id: token that ends a reply.
+            pad_id: token that fills the left of shorter prompts.
+            max_tokens: longest reply.
+            batch: prompts decoded together.
+        """
+        self.model = model
+        self.end_id = end_id
+        self.pad_id = pad_id
+        self.max_tokens = max_tokens
+        self.batch = batch
+
+    @torch.no_grad()
+    def generate(self, prompts: list[list[int]], keys: list[int], temperature: float) -> list[Reply]:
+        """One reply a prompt. `keys` are the noise keys of `sampling.keyed_uniforms`."""
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            replies: list[Reply] = []
+            for start in range(0, len(prompts), self.batch):
+                chunk = slice(start, start + self.batch)
+                replies += self._decode(prompts[chunk], keys[chunk], temperature)
+            return replies
+        finally:
+            self.model.train(was_training)
+
+    def _decode(self, prompts: list[list[int]], keys: list[int], temperature: float) -> list[Reply]:
+        ids, mask = self._left_padded(prompts)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        output = self.model(
+            input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1
+        )
+        position = positions[:, -1:]
+        running = torch.ones(len(prompts), dtype=torch.bool, device=ids.device)
+        tokens, logprobs, entropies = [], [], []
+        for step in range(self.max_tokens):
+            logits = output.logits[:, -1].float()
+            drawn = sample(logits, keyed_uniforms(keys, step), temperature)
+            distribution = logits.log_softmax(-1)
+            tokens.append(drawn)
+            logprobs.append(distribution.gather(-1, drawn[:, None])[:, 0])
+            entropies.append(-(distribution.exp() * distribution).sum(-1))
+            running = running & (drawn != self.end_id)
+            if step + 1 == self.max_tokens or not running.any():
+                break
+            position = position + 1
+            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=-1)
+            output = self.model(
+                input_ids=drawn[:, None],
+                attention_mask=mask,
+                position_ids=position,
+                past_key_values=output.past_key_values,
+                use_cache=True,
+            )
+        columns = [torch.stack(parts, dim=1).tolist() for parts in (tokens, logprobs, entropies)]
+        return [self._reply(*row) for row in zip(*columns, strict=True)]
+
+    def _reply(self, ids: list[int], logprobs: list[float], entropies: list[float]) -> Reply:
+        length = ids.index(self.end_id) + 1 if self.end_id in ids else len(ids)
+        return Reply(ids[:length], logprobs[:length], entropies[:length])
+
+    def _left_padded(self, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        longest = max(map(len, prompts))
+        ids = torch.full((len(prompts), longest), self.pad_id, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, longest - len(prompt) :] = torch.tensor(prompt, dtype=torch.long)
+            mask[row, longest - len(prompt) :] = 1
+        return ids.to(self.model.device), mask.to(self.model.device)

@@ -1,0 +1,54 @@
+"""Settings of a warm start; recorded beside the model that it makes."""
+
+from __future__ import annotations
+
+from paw_bench.config.schema import ContextConfig, GamesConfig, PromptConfig, Section
+
+
+class SizeConfig(Section):
+    """Shape of a Qwen2 model."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+
+
+class DemonstrationConfig(Section):
+    """How demonstrations are played."""
+
+    games: GamesConfig = GamesConfig(train=1200, max_receptacles=20)
+    episodes_per_game: int = 3
+    max_turns: int = 20
+    noise: tuple[float, ...] = (0.0, 0.1, 0.2)
+    """An episode's share of played mistakes is drawn from these; a third of them are actions that fail."""
+    seed: int = 0
+
+
+class TrainConfig(Section):
+    """Behaviour cloning."""
+
+    steps: int = 3000
+    batch: int = 32
+    warmup: int = 50
+    muon_lr: float = 0.02
+    adamw_lr: float = 4e-3
+    observation_weight: float = 0.1
+    """Weight of the next-observation cross-entropy beside the action's."""
+    log_every: int = 50
+    checkpoint_every: int = 500
+    seed: int = 0
+
+
+class WarmStartConfig(Section):
+    """Everything that makes an embedded model."""
+
+    name: str
+    size: SizeConfig
+    vocabulary: int = 1200
+    prompt: PromptConfig = PromptConfig(style="compact", admissible=True)
+    context: ContextConfig = ContextConfig(mode="window", turns=2, max_prompt_tokens=320, max_response_tokens=10)
+    demonstrations: DemonstrationConfig = DemonstrationConfig()
+    training: TrainConfig = TrainConfig()
+    target_success: tuple[float, float] = (0.15, 0.40)
+    """The rule, fixed beforehand: the first checkpoint whose success on the tune panel lies in this interval."""
