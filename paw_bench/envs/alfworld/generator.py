@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from paw_bench.envs.alfworld.package import DOMAIN, GRAMMAR, TASK_TYPES, add_task_to_grammar, constants
+from paw_bench.envs.alfworld.files import GENERATOR_VERSION, TASK_TYPE_NAMES
+from paw_bench.envs.alfworld.package import DOMAIN, GRAMMAR, add_task_to_grammar, constants
 from paw_bench.envs.alfworld.pddl import Goal, problem_text
 from paw_bench.envs.alfworld.scenes import (
     FURNITURE,
@@ -25,11 +26,6 @@ from paw_bench.envs.alfworld.scenes import (
     receptacle_type,
 )
 from paw_bench.errors import ConfigError
-
-GENERATOR_VERSION = 1
-"""Counted up whenever the same arguments give other games."""
-
-TASK_TYPE_NAMES: tuple[str, ...] = tuple(TASK_TYPES[number] for number in sorted(TASK_TYPES))
 
 _AFFORDANCES = {
     "pick_clean_then_place_in_recep": ("Cleanable", "SinkBasin"),

@@ -30,7 +30,7 @@ def _harmless_import() -> Iterator[None]:
 
 with _harmless_import():
     import alfworld
-    from alfworld.agents.environment.alfred_tw_env import TASK_TYPES, AlfredDemangler, AlfredInfos
+    from alfworld.agents.environment.alfred_tw_env import AlfredDemangler, AlfredInfos
     from alfworld.agents.utils.misc import add_task_to_grammar
     from alfworld.gen import constants, goal_library
     from alfworld.info import ALFRED_PDDL_PATH, ALFRED_TWL2_PATH
@@ -44,7 +44,6 @@ __all__ = [
     "DOMAIN",
     "GRAMMAR",
     "LAYOUTS",
-    "TASK_TYPES",
     "AlfredDemangler",
     "AlfredInfos",
     "add_task_to_grammar",
