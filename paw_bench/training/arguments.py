@@ -1,0 +1,97 @@
+"""The run's config as TRL's GRPOConfig. One HF epoch is one update: its sampler then needs no bookkeeping on resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from trl import GRPOConfig
+
+from paw_bench.config.schema import AlgorithmConfig, RunConfig
+from paw_bench.errors import UserError
+
+
+def steps_per_update(algorithm: AlgorithmConfig) -> int:
+    """Optimizer steps of one update: `epochs` passes of `optimizer_steps` each."""
+    return algorithm.epochs * algorithm.optimizer_steps
+
+
+def grpo_arguments(config: RunConfig, output_dir: Path) -> GRPOConfig:
+    """TRL's arguments for a run. `output_dir` is where HF would write; saving is off, checkpoints are ours.
+
+    Raises `UserError` where the update cannot be split into its optimizer steps.
+    """
+    experiment, algorithm = config.experiment, config.experiment.algorithm
+    on_gpu = config.execution.device == "cuda"
+    return GRPOConfig(
+        output_dir=str(output_dir),
+        seed=experiment.seed,
+        max_steps=experiment.training.updates * steps_per_update(algorithm),
+        **_batching(config),
+        num_generations=algorithm.group_size,
+        num_iterations=algorithm.epochs,
+        max_completion_length=experiment.context.max_response_tokens,
+        learning_rate=algorithm.learning_rate,
+        lr_scheduler_type=_schedule(algorithm),
+        warmup_steps=algorithm.warmup_steps,
+        weight_decay=algorithm.weight_decay,
+        max_grad_norm=algorithm.max_grad_norm,
+        epsilon=algorithm.clip_low,
+        epsilon_high=algorithm.clip_high,
+        beta=algorithm.kl_coefficient,
+        loss_type=algorithm.loss_type,
+        scale_rewards=algorithm.scale_advantages,
+        # Probabilities of the world-model loss are of the untempered softmax; sampling has its own temperature.
+        temperature=1.0,
+        disable_dropout=True,
+        shuffle_dataset=False,
+        bf16=experiment.model.dtype == "bfloat16",
+        use_cpu=not on_gpu,
+        # Recomputing activations costs a third of the time and is only worth it where GPU memory is the limit.
+        gradient_checkpointing=on_gpu,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+    )
+
+
+def _batching(config: RunConfig) -> dict[str, Any]:
+    """How TRL splits an update, and who adds the entropy bonus.
+
+    `full`: the update's episodes are split evenly, first over the optimizer steps, then into micro-batches of at most
+    `execution.micro_batch_rows`. `window`: the number of rows varies, so HF sees one batch an optimizer step and
+    `window.py` splits it; the entropy bonus is then weighted there too, because TRL's depends on the micro-batches.
+    """
+    algorithm = config.experiment.algorithm
+    if config.experiment.context.mode == "window":
+        return {
+            "per_device_train_batch_size": algorithm.group_size,
+            "gradient_accumulation_steps": 1,
+            "steps_per_generation": algorithm.optimizer_steps,
+            "entropy_coef": 0.0,
+        }
+    episodes = algorithm.groups * algorithm.group_size
+    rows, remainder = divmod(episodes, algorithm.optimizer_steps)
+    if remainder:
+        raise UserError(
+            f"algorithm.optimizer_steps = {algorithm.optimizer_steps} does not divide the {episodes} episodes of an "
+            f"update ({algorithm.groups} groups x {algorithm.group_size})",
+            "with context.mode 'full' an episode is a row: choose a divisor, or use context.mode 'window'",
+        )
+    micro = max(size for size in range(1, rows + 1) if rows % size == 0 and size <= config.execution.micro_batch_rows)
+    return {
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": rows // micro,
+        "steps_per_generation": episodes // micro,
+        "entropy_coef": algorithm.entropy_coefficient,
+    }
+
+
+def _schedule(algorithm: AlgorithmConfig) -> str:
+    """HF's name of the schedule; its `constant` ignores the warm-up."""
+    if algorithm.lr_schedule == "constant":
+        return "constant_with_warmup" if algorithm.warmup_steps else "constant"
+    return algorithm.lr_schedule

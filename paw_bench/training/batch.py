@@ -1,0 +1,102 @@
+"""Windowed rows as micro-batches: which rows go into which optimizer step, and with which masks and advantages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from paw_bench.config.schema import AlgorithmConfig
+from paw_bench.rollout.episode import Episode, Source
+from paw_bench.rollout.rows import Row
+from paw_bench.training.columns import FloatArray
+from paw_bench.world_model.keyed import keyed_generator
+
+Columns = dict[str, list[FloatArray]]
+
+
+def episode_advantages(episodes: Sequence[Episode], algorithm: AlgorithmConfig) -> Tensor:
+    """GRPO's advantage of each episode, float32 (E,), as TRL computes it from rewards.
+
+    The return is the environment's less the penalties; the group's mean is taken off and the result divided by the
+    standard deviation (n - 1) of the group's, or the update's, returns + 1e-4. `episodes` are sorted by
+    (group, index), `group_size` a group.
+    """
+    returns = torch.tensor([e.env_return - e.penalty for e in episodes]).view(-1, algorithm.group_size)
+    advantages = returns - returns.mean(dim=1, keepdim=True)
+    if algorithm.scale_advantages == "group":
+        advantages = advantages / (returns.std(dim=1, keepdim=True) + 1e-4)
+    elif algorithm.scale_advantages == "batch":
+        advantages = advantages / (returns.std() + 1e-4)
+    return advantages.flatten()
+
+
+def plan_steps(rows: Sequence[Row], *, steps: int, micro_batch_rows: int, seed: int, update: int) -> list[list[Tensor]]:
+    """Row numbers of each micro-batch of each of the pass's `steps` optimizer steps.
+
+    Rows are dealt to the steps at random (keyed by seed and update), so that every step's rows are an unbiased
+    sample of the update's. Within a step, where the gradient is a sum and order does not matter, rows of similar
+    length share a micro-batch; micro-batches hold at most `micro_batch_rows` rows and are equally large up to one.
+    """
+    order = keyed_generator("rows of steps", seed=seed, update=update).permutation(len(rows))
+    lengths = np.array([len(row.prompt_ids) + len(row.completion_ids) for row in rows])
+    plan = []
+    for chunk in np.array_split(order, steps):
+        by_length = chunk[np.argsort(lengths[chunk], kind="stable")]
+        count = -(-len(chunk) // micro_batch_rows)
+        plan.append([torch.from_numpy(part) for part in np.array_split(by_length, count)])
+    return plan
+
+
+def micro_batch(rows: Sequence[Row], columns: Columns, advantages: Tensor, *, pad_id: int) -> dict[str, Tensor]:
+    """One micro-batch in the form of TRL's `_compute_loss`, padded to its own longest row.
+
+    Sequences are left-aligned, so positions are those of the engine and the width is the longest row's. TRL wants
+    prompt and completion apart: the cut is the shortest prompt of the micro-batch (at least one token lies before
+    it), and the rest of longer prompts stands in the completion, attended to but masked out of every loss.
+    `columns` hold one array a row over its own completion; `advantages` one value a row.
+    """
+    cut = min(len(row.prompt_ids) for row in rows)
+    lengths = [len(row.prompt_ids) + len(row.completion_ids) for row in rows]
+    shape = (len(rows), max(lengths) - cut)
+    ids = torch.full((len(rows), max(lengths)), pad_id)
+    batch = {
+        "completion_mask": torch.zeros(shape, dtype=torch.long),
+        "tool_mask": torch.zeros(shape, dtype=torch.long),
+        "sampling_per_token_logps": torch.zeros(shape),
+        **{name: torch.zeros(shape) for name in columns},
+    }
+    for number, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+        ids[number, :length] = torch.tensor(row.prompt_ids + row.completion_ids)
+        batch["completion_mask"][number, : length - cut] = 1
+        completion = slice(len(row.prompt_ids) - cut, length - cut)
+        batch["tool_mask"][number, completion] = torch.tensor(
+            [source == Source.ACTION for source in row.sources]
+        ).long()
+        batch["sampling_per_token_logps"][number, completion] = torch.tensor(row.logprobs)
+        for name, column in columns.items():
+            batch[name][number, completion] = torch.from_numpy(column[number])
+    return {
+        "prompt_ids": ids[:, :cut],
+        "prompt_mask": torch.ones((len(rows), cut), dtype=torch.long),
+        "completion_ids": ids[:, cut:],
+        "advantages": advantages,
+        "old_per_token_logps": batch["sampling_per_token_logps"],
+        **batch,
+    }
+
+
+def rl_scale(loss_type: str, *, rows: int, tokens: int, update_rows: int, step_tokens: int, steps: int) -> float:
+    """What makes TRL's loss of a micro-batch its share of the optimizer step's, whatever the split.
+
+    TRL divides by the micro-batch's `rows` (grpo, dr_grpo), by its action `tokens` (bnpo), or by the update's tokens
+    per step (dapo, which is already independent of the split). Here rows count k / `update_rows` and bnpo's tokens
+    1 / `step_tokens`, with k = `steps` of one pass.
+    """
+    if loss_type == "dapo":
+        return 1.0
+    if loss_type == "bnpo":
+        return tokens / max(step_tokens, 1)
+    return rows * steps / update_rows

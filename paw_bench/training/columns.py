@@ -1,0 +1,171 @@
+"""What the world-model term needs from an update's rows: selection, lambda and weights, fixed before any split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from paw_bench.config.schema import ExperimentConfig
+from paw_bench.rollout.episode import Episode, Source
+from paw_bench.rollout.rows import Row
+from paw_bench.world_model.balance import constant, reward_adaptive
+from paw_bench.world_model.selection import select, transition_scores
+from paw_bench.world_model.targets import random_tokens, shuffled
+from paw_bench.world_model.weights import observation_weights
+
+FloatArray = np.ndarray[tuple[int], np.dtype[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class WorldModelColumns:
+    """Per row, one value a completion token (0 off the observation tokens), and what they say of the update."""
+
+    weights: list[FloatArray]
+    """w of `world_model.weights.observation_weights`."""
+    measure: list[FloatArray]
+    """1 / (selected * |o|) on selected transitions: the diagnostics' weights, without lambda."""
+    observed: list[FloatArray]
+    """1 on every observation token."""
+    lambda_mean: float
+    selected_share: float
+    """Selected transitions of the pool P, the transitions that have an action and an observation."""
+
+    def by_row(self) -> dict[str, list[FloatArray]]:
+        """The columns under the names that `mixin.WorldModelMixin` reads from a batch."""
+        return {"wm_weights": self.weights, "wm_measure": self.measure, "wm_observed": self.observed}
+
+
+def world_model_columns(
+    rows: Sequence[Row], episodes: Sequence[Episode], experiment: ExperimentConfig, update: int
+) -> WorldModelColumns:
+    """Columns of an update. `rows` are `rows_of(episodes)`; `episodes` are sorted by (group, index)."""
+    config, algorithm = experiment.world_model, experiment.algorithm
+    pool = _pool_of(rows)
+    count = len(pool.group)
+    scores = transition_scores(
+        config.selection.score,
+        logprobs=pool.logprobs,
+        entropies=pool.entropies,
+        transition=pool.token_transition,
+        count=count,
+        seed=experiment.seed,
+        update=update,
+    )
+    selected = select(scores, config.selection.alpha)
+    lambdas = _lambdas(episodes, experiment)
+    weights = observation_weights(
+        selected=selected,
+        group=pool.group,
+        episode=pool.episode,
+        lengths=pool.lengths,
+        lambdas=lambdas,
+        steps=algorithm.optimizer_steps,
+        normaliser=config.loss.normaliser,
+    )
+    measure = selected / (selected.sum().clamp(min=1) * pool.lengths)
+    return WorldModelColumns(
+        weights=pool.spread(weights),
+        measure=pool.spread(measure),
+        observed=pool.spread(torch.ones(count)),
+        lambda_mean=lambdas.mean().item(),
+        selected_share=selected.double().mean().item() if count else 0.0,
+    )
+
+
+def replace_targets(rows: Sequence[Row], kind: str, *, vocabulary: Sequence[int], seed: int, update: int) -> list[Row]:
+    """Windowed rows with their observation replaced, as input and as label (`true`: unchanged).
+
+    `kind` is `world_model.targets`; `vocabulary` are the ids that `random_tokens` draws from.
+    """
+    if kind == "true":
+        return list(rows)
+    own = [[token for token, source in _tokens(row) if source == Source.OBSERVATION] for row in rows]
+    if kind == "shuffled":
+        new = shuffled(own, seed=seed, update=update)
+    else:
+        new = random_tokens(own, vocabulary, seed=seed, update=update)
+    return [_with_observation(row, observation) for row, observation in zip(rows, new, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """The pool P in the order of the rows: N transitions with A action tokens."""
+
+    group: torch.Tensor
+    episode: torch.Tensor
+    lengths: torch.Tensor
+    logprobs: torch.Tensor
+    entropies: torch.Tensor
+    token_transition: torch.Tensor
+    """Transition of each action token (A,)."""
+    row_transition: list[np.ndarray]
+    """Per row, the transition whose observation each completion token belongs to, or -1."""
+
+    def spread(self, values: torch.Tensor) -> list[FloatArray]:
+        """One value a transition -> per row, one value a completion token (0 off the observations)."""
+        padded = np.append(values.numpy().astype(np.float32), np.float32(0.0))
+        return [padded[index] for index in self.row_transition]
+
+
+def _pool_of(rows: Sequence[Row]) -> _Pool:
+    group, episode, lengths, row_transition = [], [], [], []
+    logprobs, entropies, token_transition = [], [], []
+    for row in rows:
+        source, segment = np.array(row.sources, dtype=np.int64), np.array(row.segments, dtype=np.int64)
+        action, observation = source == Source.ACTION, source == Source.OBSERVATION
+        turns = int(segment.max()) + 1
+        targets = np.bincount(segment[observation], minlength=turns)
+        # An action without an answer, or an empty answer, has no target and is no transition of the pool.
+        real = (np.bincount(segment[action], minlength=turns) > 0) & (targets > 0)
+        number = np.where(real, len(group) + np.cumsum(real) - 1, -1)
+        row_transition.append(np.where(observation, number[segment], -1))
+        scored = action & real[segment]
+        token_transition.append(number[segment[scored]])
+        logprobs.append(np.array(row.logprobs, dtype=np.float64)[scored])
+        entropies.append(np.array(row.entropies, dtype=np.float64)[scored])
+        lengths += targets[real].tolist()
+        group += [row.group] * int(real.sum())
+        episode += [row.episode] * int(real.sum())
+    return _Pool(
+        group=torch.tensor(group, dtype=torch.long),
+        episode=torch.tensor(episode, dtype=torch.long),
+        lengths=torch.tensor(lengths, dtype=torch.long),
+        logprobs=torch.from_numpy(np.concatenate(logprobs)),
+        entropies=torch.from_numpy(np.concatenate(entropies)),
+        token_transition=torch.from_numpy(np.concatenate(token_transition)),
+        row_transition=row_transition,
+    )
+
+
+def _lambdas(episodes: Sequence[Episode], experiment: ExperimentConfig) -> torch.Tensor:
+    balance, groups = experiment.world_model.balance, experiment.algorithm.groups
+    if balance.value is not None:
+        return constant(balance.value, groups=groups)
+    returns = [e.env_return - e.penalty if balance.include_penalty else e.env_return for e in episodes]
+    return reward_adaptive(
+        torch.tensor(returns, dtype=torch.float64),
+        torch.tensor([episode.group for episode in episodes]),
+        groups=groups,
+        max_return=balance.max_return or experiment.environment.success_reward,
+    )
+
+
+def _tokens(row: Row) -> zip[tuple[int, Source]]:
+    return zip(row.completion_ids, row.sources, strict=True)
+
+
+def _with_observation(row: Row, observation: list[int]) -> Row:
+    """A windowed row (action, separator, observation) that ends in another observation."""
+    kept = sum(source != Source.OBSERVATION for source in row.sources)
+    added = len(observation)
+    return replace(
+        row,
+        completion_ids=row.completion_ids[:kept] + observation,
+        sources=row.sources[:kept] + [Source.OBSERVATION] * added,
+        segments=row.segments[:kept] + [row.turn] * added,
+        logprobs=row.logprobs[:kept] + [0.0] * added,
+        entropies=row.entropies[:kept] + [0.0] * added,
+    )

@@ -1,0 +1,94 @@
+"""The metrics record of one update, in the form of docs/architecture.md."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from paw_bench.rollout.episode import Episode, Source
+from paw_bench.rollout.rows import Row
+from paw_bench.training.columns import WorldModelColumns
+from paw_bench.training.health import peak_memory_mb
+from paw_bench.world_model.term import Diagnostics
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """The episodes and rows of an update, and how long collecting them took."""
+
+    episodes: list[Episode]
+    rows: list[Row]
+    started: float
+    """`time.monotonic()` when the update began."""
+    seconds: float
+
+
+def update_record(
+    *,
+    update: int,
+    rollout: Rollout,
+    columns: WorldModelColumns,
+    step_logs: Sequence[dict[str, float]],
+    diagnostics: Diagnostics,
+    rl_loss: float,
+    logprob_gap: float | None,
+    padding_share: float | None,
+    enabled: bool,
+) -> dict[str, Any]:
+    """What an update was like. `step_logs`: TRL's metrics of each optimizer step, averaged here."""
+    episodes, turns = rollout.episodes, [turn for episode in rollout.episodes for turn in episode.turns]
+    total = time.monotonic() - rollout.started
+    return {
+        "update": update,
+        "episodes": len(episodes),
+        "success": fmean(episode.success for episode in episodes),
+        "reward": fmean(episode.env_return for episode in episodes),
+        "penalty": fmean(episode.penalty for episode in episodes),
+        "turns": len(turns) / len(episodes),
+        "accepted_share": fmean(turn.accepted for turn in turns),
+        "valid_share": fmean(turn.valid for turn in turns),
+        "loss": _mean(step_logs, "loss"),
+        "rl_loss": rl_loss,
+        "kl": _mean(step_logs, "kl"),
+        "entropy": _mean(step_logs, "entropy"),
+        "clip_ratio": _mean(step_logs, "clip_ratio/region_mean"),
+        "grad_norm": _mean(step_logs, "grad_norm"),
+        "learning_rate": step_logs[-1]["learning_rate"],
+        "logprob_gap": logprob_gap,
+        "tokens": _tokens_by_source(rollout.rows),
+        "rows": len(rollout.rows),
+        "padding_share": padding_share,
+        "seconds": {"rollout": rollout.seconds, "train": total - rollout.seconds, "total": total},
+        "peak_memory_mb": peak_memory_mb(),
+        "redone_episodes": sum(episode.redone for episode in episodes),
+        "wm": _world_model(columns, diagnostics, enabled),
+        "time": time.time(),
+    }
+
+
+def _world_model(columns: WorldModelColumns, diagnostics: Diagnostics, enabled: bool) -> dict[str, float | None]:
+    tokens = diagnostics.tokens
+    return {
+        "weight": columns.lambda_mean if enabled else 0.0,
+        "loss": diagnostics.loss,
+        "lambda_mean": columns.lambda_mean,
+        "selected_share": columns.selected_share,
+        "clipped_share": diagnostics.clipped / max(diagnostics.selected_tokens, 1.0),
+        "perplexity": math.exp(diagnostics.nll / tokens) if tokens else None,
+    }
+
+
+def _mean(logs: Sequence[dict[str, float]], key: str) -> float | None:
+    values = [log[key] for log in logs if log.get(key) is not None]
+    return fmean(values) if values else None
+
+
+def _tokens_by_source(rows: Sequence[Row]) -> dict[str, int]:
+    counts = Counter(source for row in rows for source in row.sources)
+    counts[Source.PROMPT] += sum(len(row.prompt_ids) for row in rows)
+    return {source.name.lower(): counts[source] for source in Source}

@@ -1,0 +1,21 @@
+"""The weight lambda_g of the world-model loss of each group (PaW section "reward-adaptive balance")."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def reward_adaptive(returns: Tensor, group: Tensor, *, groups: int, max_return: float) -> Tensor:
+    """lambda_g = 1 - mean over the group's episodes of R(tau) / R_max, clamped to [0, 1]; shape (groups,).
+
+    `returns` (E,) are the episodes' returns, `group` (E,) their groups. A group that always wins gets 0.
+    """
+    total = torch.zeros(groups, dtype=torch.float64).index_add_(0, group, returns.double())
+    episodes = torch.bincount(group, minlength=groups).clamp(min=1)
+    return (1.0 - total / episodes / max_return).clamp(0.0, 1.0)
+
+
+def constant(value: float, *, groups: int) -> Tensor:
+    """The same lambda for every group (Echo: 0.05); shape (groups,)."""
+    return torch.full((groups,), value, dtype=torch.float64)

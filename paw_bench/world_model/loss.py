@@ -1,0 +1,29 @@
+"""Loss of one observation token with probability p (PaW section "noise-tolerant loss")."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+LossKind = Literal["cmae", "mae", "ce"]
+
+
+def token_loss(kind: LossKind, logps: Tensor, *, rho: float) -> tuple[Tensor, Tensor]:
+    """Loss and clipping mask (True: clipped away) of each label, both of the shape of `logps`.
+
+    `logps` are the log-probabilities of the labels under the untempered softmax.
+
+    - `cmae`: m (1 - p) with m = 1[p <= rho]: tokens that are already predicted are clipped. The mask carries no
+      gradient, so the gradient with respect to the label's logit is -m p (1 - p).
+    - `mae`: 1 - p (cmae with rho = 1).
+    - `ce`: -log p, whose gradient is -(1 - p).
+    """
+    if kind == "ce":
+        return -logps, torch.zeros_like(logps, dtype=torch.bool)
+    p = logps.exp()
+    if kind == "mae":
+        return 1.0 - p, torch.zeros_like(logps, dtype=torch.bool)
+    clipped = p.detach() > rho
+    return (1.0 - p).masked_fill(clipped, 0.0), clipped
