@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 SCHEMA_VERSION = 1
 """Version of every file that this package writes; a reader refuses any other."""
@@ -21,10 +22,19 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveFraction = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
-class Section(BaseModel):
-    """Base of all sections: frozen, no unknown keys, no silent coercion between types."""
+IMPOSSIBLE = "impossible"
+"""Error type of a combination of valid values that makes no sense together."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+def impossible(key: str, problem: str, remedy: str) -> PydanticCustomError:
+    """The error of an impossible combination; `key` is dotted, relative to the section that raises it."""
+    return PydanticCustomError(IMPOSSIBLE, "{problem}: {remedy}", {"key": key, "problem": problem, "remedy": remedy})
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, no unknown keys, no silent coercion between types, no NaN or infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ModelConfig(Section):
@@ -78,7 +88,7 @@ class ContextConfig(Section):
     mode: Literal["full", "window"] = "window"
     """`full`: an episode is one sequence. `window`: one row a transition, with the last `turns` turns in its prompt."""
     turns: NonNegativeInt = 2
-    """Length of the window (ignored, and so refused, when it is given with `full`)."""
+    """Length of the window. `full` does not read it: an arm that names it together with `full` is refused."""
     max_prompt_tokens: PositiveInt = 2048
     max_response_tokens: PositiveInt = 512
 
@@ -127,7 +137,7 @@ class SelectionConfig(Section):
     @model_validator(mode="after")
     def _none_keeps_all(self) -> SelectionConfig:
         if self.score == "none" and self.alpha != 1.0:
-            raise ValueError("score 'none' keeps every transition: set alpha to 1.0")
+            raise impossible("alpha", "score 'none' keeps every transition", "set alpha to 1.0")
         return self
 
 
@@ -155,8 +165,10 @@ class BalanceConfig(Section):
 
     @model_validator(mode="after")
     def _value_goes_with_constant(self) -> BalanceConfig:
-        if (self.kind == "constant") != (self.value is not None):
-            raise ValueError("kind 'constant' needs 'value' (lambda, 0 to 1), and only 'constant' takes it")
+        if self.kind == "constant" and self.value is None:
+            raise impossible("value", "kind 'constant' needs a lambda", "give a number from 0 to 1")
+        if self.kind != "constant" and self.value is not None:
+            raise impossible("value", f"kind {self.kind!r} takes no fixed lambda", "set value to null")
         return self
 
 
@@ -208,17 +220,26 @@ class ExperimentConfig(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> ExperimentConfig:
-        if self.context.mode == "full" and "turns" in self.context.model_fields_set:
-            raise ValueError("context: mode 'full' has no window: remove 'context.turns', or use mode 'window'")
-        if self.world_model.enabled and self.world_model.targets != "true" and self.context.mode == "full":
-            raise ValueError(
-                f"world_model.targets {self.world_model.targets!r} needs context.mode 'window': with 'full' a replaced "
-                "observation would feed the next actions"
+        controls = self.world_model.enabled and self.world_model.targets != "true"
+        if controls and self.context.mode == "full":
+            raise impossible(
+                "world_model.targets",
+                f"targets {self.world_model.targets!r} are impossible with context.mode 'full', where a replaced "
+                "observation would feed the next actions",
+                "set context.mode to 'window'",
             )
         if self.rollout.temperature != 1.0 and self.context.mode == "window":
-            raise ValueError(
-                "rollout.temperature must be 1.0 with context.mode 'window': the engine's log-probabilities "
-                "stand for the old policy's"
+            raise impossible(
+                "rollout.temperature",
+                "context.mode 'window' takes the engine's log-probabilities as the old policy's",
+                "set rollout.temperature to 1.0",
+            )
+        panel_games = getattr(self.environment.games, self.evaluation.panel)
+        if self.evaluation.games is not None and self.evaluation.games > panel_games:
+            raise impossible(
+                "evaluation.games",
+                f"the panel {self.evaluation.panel!r} has only {panel_games} games",
+                f"give at most {panel_games}, or null for all of them",
             )
         return self
 
@@ -243,6 +264,14 @@ class ExecutionConfig(Section):
     """An environment worker that is silent for longer is replaced."""
     max_attempts: PositiveInt = 3
     """Attempts a run gets before the sweep leaves it failed."""
+
+    @model_validator(mode="after")
+    def _device_has_gpus(self) -> ExecutionConfig:
+        if self.device == "cuda" and self.gpus == 0:
+            raise impossible("gpus", "device 'cuda' needs at least one GPU", "set gpus to 1 or more")
+        if self.device == "cpu" and self.gpus > 0:
+            raise impossible("gpus", "device 'cpu' uses no GPU", "set gpus to 0, or device to 'cuda'")
+        return self
 
 
 class RunConfig(Section):
