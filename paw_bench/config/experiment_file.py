@@ -1,0 +1,132 @@
+"""An experiment file: what a user writes, and the same with its scale and overrides applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from paw_bench.config.layers import Layer, resolve
+from paw_bench.config.merge import Delta, Key, merge
+from paw_bench.config.schema import ExecutionConfig, ExperimentConfig, NonNegativeInt, Section
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+"""A name that becomes part of a folder's name."""
+
+Point = Mapping[str, Any]
+"""One value for each axis, by the axis's dotted key."""
+
+
+class ExperimentSpec(Section):
+    """The keys of an experiment file. `base`, `arms` and `execution` are deltas against the schema of a run."""
+
+    schema_version: Literal[1]
+    name: Name | None = None
+    """Names the results folder, together with the scale (None: the file's own name)."""
+    description: str = ""
+    scale: Name
+    """Scale to run at unless the command line says another."""
+    base: dict[str, Any] = Field(default_factory=dict)
+    arms: dict[str, dict[str, Any] | None]
+    """Arm name -> what it changes against the base."""
+    reference: str | None = None
+    """The arm that others are compared with (None: the first)."""
+    axes: dict[str, list[Any]] = Field(default_factory=dict)
+    """Dotted key -> the values it takes; every arm is run at every combination."""
+    seeds: list[NonNegativeInt]
+    comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]] | None = None
+    """Pairs [arm, arm it is compared with] (None: every arm with the reference)."""
+    execution: dict[str, Any] = Field(default_factory=dict)
+
+
+class ScaleSpec(Section):
+    """The keys of a scale file."""
+
+    schema_version: Literal[1]
+    description: str = ""
+    experiment: dict[str, Any] = Field(default_factory=dict)
+    execution: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A dotted key and one checked layer for each of its values."""
+
+    key: str
+    values: tuple[Any, ...]
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class ExperimentFile:
+    """A checked experiment file at one scale, overrides applied: everything that a plan is made from."""
+
+    path: Path
+    text: str
+    """The file as it was read."""
+    name: str
+    description: str
+    scale: str
+    overrides: tuple[str, ...]
+    """The `--set` arguments, as given."""
+    arms: Mapping[str, Layer]
+    reference: str
+    axes: tuple[Axis, ...]
+    seeds: tuple[int, ...]
+    comparisons: tuple[tuple[str, str], ...]
+    """(arm, arm it is compared with)."""
+    below: tuple[Layer, ...]
+    """Layers under the arm: the scale's, then the base."""
+    above: tuple[Layer, ...]
+    """Layers over arms and axes: one for each `--set` of an experiment key."""
+    execution_layers: tuple[Layer, ...]
+
+    @property
+    def sweep_name(self) -> str:
+        """Name of the results folder: one experiment at one scale."""
+        return f"{self.name}-{self.scale}"
+
+    @cached_property
+    def execution(self) -> ExecutionConfig:
+        """How the runs are executed. Raises ConfigError for an impossible combination."""
+        return resolve(self.execution_layers, ExecutionConfig)
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """Every combination of axis values, the last axis changing fastest; one empty point without axes."""
+        for values in product(*(axis.values for axis in self.axes)):
+            yield {axis.key: value for axis, value in zip(self.axes, values, strict=True)}
+
+    def layers(self, arm: str | None = None, point: Point | None = None) -> tuple[Layer, ...]:
+        """The layers of one config, lowest first; without an arm those of the base, without a point no axis."""
+        own = () if arm is None else (self.arms[arm],)
+        chosen = () if point is None else tuple(_chosen(axis, point[axis.key]) for axis in self.axes)
+        return (*self.below, *own, *chosen, *self.above)
+
+    def base_settings(self, point: Point | None = None) -> Delta:
+        """Every key of the base with its value, as merged and not validated: a base need not be possible by itself."""
+        return reduce(merge, (layer.delta for layer in self.layers(None, point)), ExperimentConfig().model_dump())
+
+    def resolve(self, arm: str, point: Point | None = None) -> ExperimentConfig:
+        """The config of an arm at an axis point. Raises ConfigError for an impossible combination."""
+        return resolve(self.layers(arm, point), ExperimentConfig, whose=_whose(arm, point))
+
+    def locate(self, key: Key, arm: str | None = None, point: Point | None = None) -> tuple[str, str]:
+        """(`file:line`, dotted key) of the uppermost layer that sets `key`."""
+        layers: Sequence[Layer] = self.layers(arm, point)
+        guilty = next((layer for layer in reversed(layers) if layer.names(key)), layers[-1])
+        return guilty.origin.locate(key)
+
+
+def _chosen(axis: Axis, value: Any) -> Layer:
+    return axis.layers[axis.values.index(value)]
+
+
+def _whose(arm: str, point: Point | None) -> str:
+    where = ", ".join(f"{key} = {value!r}" for key, value in (point or {}).items())
+    return f"arm {arm!r}" + (f" at {where}" if where else "")

@@ -1,0 +1,57 @@
+"""Deltas: nested mappings that name only what they set.
+
+`merge` is associative over deltas that agree on what is a section and what is a value, which every delta does
+once it has passed the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Delta = dict[str, Any]
+Key = tuple[str, ...]
+"""A dotted key, split."""
+
+
+def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Delta:
+    """`lower` with everything that `upper` names replaced; sections are merged key by key. Neither is changed."""
+    merged = dict(lower)
+    for key, value in upper.items():
+        below = merged.get(key)
+        both = isinstance(value, Mapping) and isinstance(below, Mapping)
+        merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def nest(key: Key, value: Any) -> Delta:
+    """The delta that sets the one dotted `key` to `value`."""
+    for part in reversed(key):
+        value = {part: value}
+    return dict(value)
+
+
+def split(dotted: str) -> Key:
+    """`algorithm.learning_rate` in its parts."""
+    return tuple(dotted.split("."))
+
+
+def leaves(delta: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
+    """Every (key, value) that the delta names; an empty section names nothing."""
+    for key, value in delta.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
+
+
+def differences(left: Mapping[str, Any], right: Mapping[str, Any], above: Key = ()) -> dict[Key, tuple[Any, Any]]:
+    """Keys whose values differ between two mappings with the same keys, as key -> (left value, right value)."""
+    found: dict[Key, tuple[Any, Any]] = {}
+    for key, value in left.items():
+        other = right[key]
+        if isinstance(value, Mapping):
+            found |= differences(value, other, (*above, key))
+        elif value != other:
+            found[*above, key] = (value, other)
+    return found
