@@ -1,0 +1,142 @@
+"""The plan: arms x axes x seeds -> runs, with the proof that arms differ only in what they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from paw_bench.config.effects import without_effect
+from paw_bench.config.experiment_file import ExperimentFile, Point
+from paw_bench.config.layers import Layer
+from paw_bench.config.merge import Key, differences, leaves
+from paw_bench.config.schema import ExperimentConfig, RunConfig
+from paw_bench.errors import ConfigError
+from paw_bench.sweep.identity import run_id
+
+Changes = dict[str, tuple[Any, Any]]
+"""Dotted key -> (base value, arm value)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One resolved config with one seed."""
+
+    arm: str
+    axes: dict[str, Any]
+    """Axis key -> this run's value; empty without axes."""
+    seed: int
+    run_id: str
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a sweep, in the order they are started: every arm at the first seed comes first."""
+
+    file: ExperimentFile
+    runs: tuple[PlannedRun, ...]
+    changes: Mapping[str, Changes]
+    """Arm -> what it changes against the base (`--set` applied to both)."""
+    points: int
+    """Combinations of axis values at which the arms were compared with the base."""
+
+
+class _Resolved(NamedTuple):
+    """The config of one arm at one axis point, at no seed yet."""
+
+    arm: str
+    point: Point
+    config: ExperimentConfig
+
+
+def plan(file: ExperimentFile) -> Plan:
+    """Resolve every run of the file.
+
+    Raises ConfigError where a combination is impossible, a named key has no effect, or two runs are the same.
+    Each config is validated once; seeds differ by a copy, which is what makes thousands of runs cheap.
+    """
+    points = list(file.points())
+    resolved = []
+    for point in points:
+        base = file.base_settings(point)
+        for arm, layer in file.arms.items():
+            config = file.resolve(arm, point)
+            _prove(arm, base, config.model_dump(), layer)
+            resolved.append(_Resolved(arm, point, config))
+    _check_effects(file, resolved)
+    runs = tuple(_run(file, entry, seed) for seed in file.seeds for entry in resolved)
+    _check_distinct(file, runs)
+    changes = {arm: _changes(file.base_settings(), file.resolve(arm).model_dump()) for arm in file.arms}
+    return Plan(file, runs, changes, len(points))
+
+
+def undeclared(base: Mapping[str, Any], arm: Mapping[str, Any], named: frozenset[Key]) -> list[str]:
+    """Dotted keys in which a resolved arm differs from the base although its delta does not name them."""
+    return [".".join(key) for key in differences(base, arm) if key not in named]
+
+
+def _prove(arm: str, base: Mapping[str, Any], config: Mapping[str, Any], layer: Layer) -> None:
+    strangers = undeclared(base, config, frozenset(key for key, _ in leaves(layer.delta)))
+    if strangers:
+        raise RuntimeError(f"arm {arm!r} differs in {', '.join(strangers)}, which it does not name: a bug in paw_bench")
+
+
+def _run(file: ExperimentFile, entry: _Resolved, seed: int) -> PlannedRun:
+    experiment = entry.config.model_copy(update={"seed": seed})
+    config = RunConfig(experiment=experiment, execution=file.execution)
+    return PlannedRun(entry.arm, dict(entry.point), seed, run_id(experiment), config)
+
+
+def _changes(base: Mapping[str, Any], arm: Mapping[str, Any]) -> Changes:
+    return {".".join(key): values for key, values in differences(base, arm).items()}
+
+
+def _check_effects(file: ExperimentFile, resolved: list[_Resolved]) -> None:
+    """Refuse a key that its layer names and that none of the layer's configs reads."""
+    idle: dict[tuple[int, Key], tuple[Layer, str] | None] = {}
+    scale = file.below[0]
+    for entry in resolved:
+        for layer in file.layers(entry.arm, entry.point):
+            for key in layer.named if layer is not scale else ():
+                reason = without_effect(entry.config, key)
+                if reason is None:
+                    idle[id(layer), key] = None
+                else:
+                    idle.setdefault((id(layer), key), (layer, reason))
+    for (_, key), found in idle.items():
+        if found is not None:
+            layer, reason = found
+            where, written = layer.origin.locate(key)
+            raise ConfigError(
+                file=where,
+                key=written,
+                value=dict(leaves(layer.delta)).get(key),
+                problem=f"has no effect: {reason}",
+                remedy=_remedy(key),
+            )
+
+
+def _remedy(key: Key) -> str:
+    if key[0] == "world_model":
+        return "remove it, or start from a preset: `world_model: {preset: paw, ...}`"
+    return "remove it"
+
+
+def _check_distinct(file: ExperimentFile, runs: tuple[PlannedRun, ...]) -> None:
+    seen: dict[str, PlannedRun] = {}
+    for run in runs:
+        twin = seen.setdefault(run.run_id, run)
+        if twin is run:
+            continue
+        raise ConfigError(
+            file=str(file.path),
+            key="axes",
+            value=_describe(run),
+            problem=f"gives the same run as {_describe(twin)}: run id {run.run_id}",
+            remedy="remove the arm or the axis value that changes nothing there",
+        )
+
+
+def _describe(run: PlannedRun) -> str:
+    return ", ".join([f"arm {run.arm}", *(f"{key} = {value}" for key, value in run.axes.items()), f"seed {run.seed}"])
