@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,13 +34,15 @@ def locked(path: Path, busy: str, remedy: str) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a live process holds the lock file `path`."""
-    if not path.exists():
-        return False
-    lock = FileLock(path)
+    """Whether a live process holds the lock file `path`. Looking takes a shared lock, so that lookers never meet."""
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    lock.release()
+    finally:
+        os.close(descriptor)
     return False

@@ -29,8 +29,8 @@ class SweepDirectory:
     ) -> SweepDirectory:
         """Write `sweep.json`: the experiment file (`source` and its `text`), and the plan in JSON form.
 
-        `plan["runs"]` is a list of {run_id, arm, axes, seed}. On an existing sweep the plan is replaced: runs that are no
-        longer planned stay on disk but are not part of the sweep any more.
+        `plan["runs"]` is a list of {run_id, arm, axes, seed}. On an existing sweep the plan is replaced: runs that
+        are no longer planned stay on disk but are not part of the sweep any more.
         """
         directory = cls(path)
         document: Record = {
