@@ -26,11 +26,11 @@ def locate(name: str) -> str:
 def load(config: ModelConfig, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model (in evaluation order, on `device`) and tokenizer. Raises UserError when there is no such model."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     where = locate(config.name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where, padding_side="left")
+        tokenizer = _load_tokenizer(where)
         model = AutoModelForCausalLM.from_pretrained(where, dtype=getattr(torch, config.dtype))
     except (OSError, ValueError) as error:
         raise UserError(
@@ -41,3 +41,12 @@ def load(config: ModelConfig, device: str) -> tuple[PreTrainedModel, PreTrainedT
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model.to(device), tokenizer
+
+
+def _load_tokenizer(where: str) -> PreTrainedTokenizerBase:
+    """The tokenizer as it was saved: AutoTokenizer reads our word tokenizer as the byte-level one of Qwen2 models."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers.models.auto.tokenization_auto import get_tokenizer_config
+
+    own = get_tokenizer_config(where).get("tokenizer_class") == "TokenizersBackend"
+    return (PreTrainedTokenizerFast if own else AutoTokenizer).from_pretrained(where, padding_side="left")

@@ -19,6 +19,8 @@ class DemonstratedTurn:
     played: str
     observation: str
     admissible: tuple[str, ...]
+    searching: bool
+    """Whether the demonstrated action is a random choice among places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Example:
     prompt_ids: list[int]
     action_ids: list[int]
     observation_ids: list[int]
+    weight: float
+    """Weight of the action's tokens: a blind search's random choice teaches less than a purposeful action."""
 
 
 def texts_of(demonstration: Demonstration, prompt: PromptConfig, context: ContextConfig) -> list[str]:
@@ -53,7 +57,11 @@ def texts_of(demonstration: Demonstration, prompt: PromptConfig, context: Contex
 
 
 def examples_of(
-    demonstration: Demonstration, tokenizer: PreTrainedTokenizerFast, prompt: PromptConfig, context: ContextConfig
+    demonstration: Demonstration,
+    tokenizer: PreTrainedTokenizerFast,
+    prompt: PromptConfig,
+    context: ContextConfig,
+    search_weight: float,
 ) -> list[Example]:
     """Examples of a demonstration. A played mistake is context for the next turn, never a target."""
     codec = TurnCodec(tokenizer, prompt, context)
@@ -64,8 +72,9 @@ def examples_of(
         examples.append(
             Example(
                 prompt_ids=codec.window_ids(dialogue),
-                action_ids=codec.encode(turn.demonstrated) + [tokenizer.eos_token_id],
+                action_ids=[*codec.encode(turn.demonstrated), tokenizer.eos_token_id],
                 observation_ids=codec.separator(ended=True) + codec.encode(turn.observation) if followed else [],
+                weight=search_weight if turn.searching else 1.0,
             )
         )
         dialogue.answer(turn.played, turn.observation, turn.admissible)

@@ -111,10 +111,11 @@ def _batches(examples: list[Example], size: int, rng: random.Random):
 
 
 def _losses(model: Qwen2ForCausalLM, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean cross-entropy over action tokens and over observation tokens (scalars)."""
+    """Weighted mean cross-entropy over action tokens, and mean over observation tokens (scalars)."""
     rows = [example.prompt_ids + example.action_ids + example.observation_ids for example in batch]
     ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
     kinds = torch.zeros_like(ids)
+    weights = torch.tensor([example.weight for example in batch])[:, None].expand(ids.shape)
     for index, (example, row) in enumerate(zip(batch, rows, strict=True)):
         ids[index, : len(row)] = torch.tensor(row)
         prompt, action = len(example.prompt_ids), len(example.action_ids)
@@ -123,7 +124,8 @@ def _losses(model: Qwen2ForCausalLM, batch: list[Example]) -> tuple[torch.Tensor
     hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
     kept = kinds[:, 1:] > 0
     losses = functional.cross_entropy(model.lm_head(hidden[kept]), ids[:, 1:][kept], reduction="none")
-    kinds = kinds[:, 1:][kept]
+    is_action = kinds[:, 1:][kept] == 1
+    weights = weights[:, 1:][kept][is_action]
+    actions, observations = losses[is_action], losses[~is_action]
     zero = losses.sum() * 0.0
-    observations = losses[kinds == 2]
-    return losses[kinds == 1].mean(), observations.mean() if observations.numel() else zero
+    return (actions * weights).sum() / weights.sum(), observations.mean() if observations.numel() else zero

@@ -1,0 +1,162 @@
+"""One attempt's work, in order: load or resume, evaluate, train, evaluate, publish."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from paw_bench import models
+from paw_bench.envs.panels import Panel
+from paw_bench.envs.pool import EnvironmentPool
+from paw_bench.evaluation.fixed_transitions import measure, play_fixed_transitions
+from paw_bench.evaluation.play import play_panel, records, summary
+from paw_bench.rollout.codec import TurnCodec
+from paw_bench.rollout.collector import Collector
+from paw_bench.rollout.engine import TransformersEngine
+from paw_bench.rollout.episode import Episode
+from paw_bench.store.run_directory import RunDirectory
+from paw_bench.training.build import build_trainer
+from paw_bench.training.grpo import PawGRPOTrainer
+from paw_bench.training.tasks import assignments_of_update
+
+
+class Session:
+    """Model, environments and trainer of a run, and what is left to do."""
+
+    def __init__(self, directory: RunDirectory, panels: dict[str, Panel], pool: EnvironmentPool) -> None:
+        self.directory = directory
+        self.config = directory.config
+        self.experiment = self.config.experiment
+        execution = self.config.execution
+        torch.set_num_threads(execution.threads)
+        if self.experiment.rollout.deterministic:
+            torch.use_deterministic_algorithms(True)
+        self.panels = panels
+        self.panel = panels[self.experiment.evaluation.panel]
+        self.pool = pool
+        device = torch.cuda.get_device_name() if execution.device == "cuda" else "cpu"
+        directory.record_provenance(panels={name: panel.sha256 for name, panel in panels.items()}, device=device)
+        model, tokenizer = models.load(self.experiment.model, execution.device)
+        self.codec = TurnCodec(tokenizer, self.experiment.prompt, self.experiment.context)
+        engine = TransformersEngine(
+            model,
+            end_id=tokenizer.eos_token_id,
+            pad_id=tokenizer.pad_token_id,
+            max_tokens=self.experiment.context.max_response_tokens,
+            batch=execution.generation_batch,
+        )
+        self.collector = Collector(self.experiment, pool, engine, self.codec)
+        self.fixed = play_fixed_transitions(self.experiment, pool, panels["tune"], self.codec)
+        self.redone = pool.redone
+        self.trainer = build_trainer(
+            self.config,
+            model=model,
+            tokenizer=tokenizer,
+            collect=self._collect,
+            on_update=self._on_update,
+            output_dir=directory.path / "checkpoints",
+        )
+
+    def finish(self) -> None:
+        """Do what is left of the run and publish its result."""
+        self._resume()
+        updates = self.experiment.training.updates
+        if self.experiment.evaluation.before and not self._evaluated("before"):
+            self._evaluate("before")
+        while self.trainer.updates_done < updates:
+            self.trainer.train_to(self._next_stop())
+            self._checkpoint()
+            if self._due(self.experiment.evaluation.every) and self.trainer.updates_done < updates:
+                self._evaluate(f"update-{self.trainer.updates_done:06d}")
+        if not self._evaluated("after"):
+            self._evaluate("after")
+        self.directory.publish_result(self._result())
+
+    def _resume(self) -> None:
+        """Go back to the last checkpoint; what was recorded after it is dropped and will be computed again."""
+        latest = self.directory.latest_checkpoint()
+        update = 0
+        if latest:
+            update, folder = latest
+            self.trainer.load_checkpoint(folder)
+            self.directory.journal("resumed", update=update)
+        self.directory.rewind(update)
+
+    def _next_stop(self) -> int:
+        """The next update after which there is something to do: a checkpoint, an evaluation, or the end."""
+        done = self.trainer.updates_done
+        periods = [self.config.execution.checkpoint_every, self.experiment.evaluation.every]
+        stops = [(done // period + 1) * period for period in periods if period]
+        return min(*stops, self.experiment.training.updates)
+
+    def _due(self, period: int | None) -> bool:
+        return period is not None and self.trainer.updates_done % period == 0
+
+    def _checkpoint(self) -> None:
+        started = time.monotonic()
+        update = self.trainer.updates_done
+        with self.directory.checkpoint_writer(update) as folder:
+            self.trainer.save_checkpoint(folder)
+        self.directory.journal("checkpoint", update=update, seconds=time.monotonic() - started)
+
+    # -- training --------------------------------------------------------------------------------------------------
+
+    def _collect(self, update: int) -> list[Episode]:
+        algorithm = self.experiment.algorithm
+        assignments = assignments_of_update(
+            self.panels["train"].tasks,
+            seed=self.experiment.seed,
+            update=update,
+            groups=algorithm.groups,
+            group_size=algorithm.group_size,
+        )
+        return self.collector.collect(assignments, self.experiment.rollout.temperature)
+
+    def _on_update(self, record: dict[str, Any], _: PawGRPOTrainer) -> None:
+        timing = self.collector.timing
+        record["seconds"] |= {"generate": timing.generate, "environment": timing.environment}
+        record["device_seconds"] = record["seconds"]["total"] * max(1, self.config.execution.gpus)
+        record["redone_episodes"], self.redone = self.pool.redone - self.redone, self.pool.redone
+        self.directory.append_metrics(record)
+        print(
+            f"update {record['update']}/{self.experiment.training.updates}: success {record['success']:.1%}, "
+            f"return {record['reward'] - record['penalty']:.2f}, loss {record['loss']:.4f}, "
+            f"{record['seconds']['total']:.1f} s",
+            flush=True,
+        )
+
+    # -- evaluation ------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, phase: str) -> None:
+        """Play the panel and measure the fixed transitions, on record as one phase."""
+        started = time.monotonic()
+        evaluation = self.experiment.evaluation
+        self.directory.journal("evaluation_started", phase=phase)
+        episodes = play_panel(self.collector, self.panel, evaluation, seed=self.experiment.seed)
+        diagnostics = measure(self.trainer.model, self.fixed, self.config.execution.micro_batch_rows)
+        mode = self.experiment.context.mode
+        self.directory.append_fixed_transitions({"phase": phase, **diagnostics})
+        self.directory.append_episodes(records(episodes, self.panel, phase, evaluation, mode))
+        outcome = summary(episodes, self.panel)
+        seconds = time.monotonic() - started
+        self.directory.journal("evaluation", phase=phase, seconds=seconds, summary=outcome)
+        print(f"evaluation {phase}: success {outcome['success']:.1%} on {outcome['games']} games, {seconds:.1f} s")
+
+    def _evaluated(self, phase: str) -> bool:
+        """Whether the phase is complete on record: its episodes are written last, all at once."""
+        return any(record["phase"] == phase for record in self.directory.episodes())
+
+    def _result(self) -> dict[str, Any]:
+        evaluations = {event["phase"]: event for event in self.directory.events() if event["event"] == "evaluation"}
+        fixed = {record["phase"]: record for record in self.directory.fixed_transitions()}
+        phases = [phase for phase in ("before", "after") if phase in evaluations]
+        training = sum(record["seconds"]["total"] for record in self.directory.metrics())
+        evaluating = sum(event["seconds"] for event in evaluations.values())
+        return {
+            "updates": self.trainer.updates_done,
+            "evaluation": {phase: evaluations[phase]["summary"] for phase in phases},
+            "fixed_transitions": {phase: fixed[phase] for phase in phases},
+            "seconds": {"training": training, "evaluation": evaluating, "total": training + evaluating},
+        }
