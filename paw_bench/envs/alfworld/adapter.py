@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
+from pathlib import Path
 
 from paw_bench.config.schema import EnvironmentConfig
-from paw_bench.envs.alfworld.engine import make_engine
+from paw_bench.envs.alfworld.engine import Engine, Game, Node
 from paw_bench.envs.cache import cache_root
 from paw_bench.envs.protocol import StepResult, Task
 
@@ -26,18 +26,17 @@ class AlfworldEnvironment:
     def __init__(self, config: EnvironmentConfig) -> None:
         self._max_turns = config.max_turns
         self._success_reward = config.success_reward
+        self._game: Game
+        self._node: Node
         self._admissible: tuple[str, ...] = ()
         self._turns = 0
         self._done = True
 
     def reset(self, task: Task, seed: int) -> StepResult:
         """Start `task`; its location is the path of a game.tw-pddl file."""
-        engine = _engine()
-        engine.load(task.location)
-        state = engine.reset()
+        self._game = _engine().open(Path(task.location))
         self._turns = 0
-        self._done = False
-        return self._result(state, reward=0.0, accepted=True)
+        return self._result(self._game.opening, self._game.root, reward=0.0, accepted=True)
 
     def step(self, action: str) -> StepResult:
         """Play one action; RuntimeError when the episode is over."""
@@ -45,10 +44,9 @@ class AlfworldEnvironment:
             raise RuntimeError("the episode is over: reset first")
         command = self._command(action)
         accepted = command in self._admissible
-        state, _, won = _engine().step(command)
+        feedback, node = _engine().play(self._game, self._node, command)
         self._turns += 1
-        self._done = won or self._turns >= self._max_turns
-        return self._result(state, reward=self._success_reward if won else 0.0, accepted=accepted)
+        return self._result(feedback, node, reward=self._success_reward if node.won else 0.0, accepted=accepted)
 
     def close(self) -> None:
         """Nothing to free: the engine is the process's and is used again."""
@@ -60,19 +58,21 @@ class AlfworldEnvironment:
             return f"move {put['object']} to {put['receptacle']}"
         return command
 
-    def _result(self, state: Any, *, reward: float, accepted: bool) -> StepResult:
-        self._admissible = tuple(command for command in state["admissible_commands"] if command != "help")
+    def _result(self, text: str, node: Node, *, reward: float, accepted: bool) -> StepResult:
+        self._node = node
+        self._admissible = tuple(command for command in node.admissible if command != "help")
+        self._done = node.won or self._turns >= self._max_turns
         return StepResult(
-            observation=state.feedback.replace(_BANNER, "").strip(),
+            observation=text.replace(_BANNER, "").strip(),
             admissible=self._admissible,
             reward=reward,
             done=self._done,
-            success=bool(state["won"]),
+            success=node.won,
             accepted=accepted,
         )
 
 
 @cache
-def _engine() -> Any:
-    # One for the whole process: every environment object of textworld leaks 5 MB.
-    return make_engine(cache_root() / "translations")
+def _engine() -> Engine:
+    # One for the whole process: each loads a copy of Fast Downward's library (33 MB), and episodes share what it knows.
+    return Engine(cache_root() / "translations")

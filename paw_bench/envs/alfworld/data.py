@@ -35,8 +35,8 @@ _DOWNLOAD = "download the games with `alfworld-download` and set it to the folde
 def original_games(games: GamesConfig) -> dict[str, list[GameFile]]:
     """All playable games of every split, in the order of the SHA-256 of their task ids.
 
-    Raises UserError where the variable is unset or points to no data, ConfigError where a split has fewer games than the
-    config asks for.
+    Raises UserError where the variable is unset or points to no data, ConfigError where a split has fewer games than
+    the config asks for.
     """
     root = _data_root()
     train = _games_of(root, "train")

@@ -30,8 +30,7 @@ def _harmless_import() -> Iterator[None]:
 
 with _harmless_import():
     import alfworld
-    from alfworld.agents.environment.alfred_tw_env import AlfredDemangler, AlfredInfos
-    from alfworld.agents.utils.misc import add_task_to_grammar
+    from alfworld.agents.utils.misc import Demangler, add_task_to_grammar
     from alfworld.gen import constants, goal_library
     from alfworld.info import ALFRED_PDDL_PATH, ALFRED_TWL2_PATH
 
@@ -44,8 +43,7 @@ __all__ = [
     "DOMAIN",
     "GRAMMAR",
     "LAYOUTS",
-    "AlfredDemangler",
-    "AlfredInfos",
+    "Demangler",
     "add_task_to_grammar",
     "constants",
     "goal_library",

@@ -1,7 +1,7 @@
 """PDDL -> SAS translations, made once per game and kept on disk.
 
 The translation of a game takes about a third of a CPU-second and stock textworld makes it four times an episode. What
-textworld needs of it is small and is kept as gzipped JSON under the SHA-256 of the PDDL texts, so a changed game never
+textworld reads of it is small and is kept as gzipped JSON under the SHA-256 of the PDDL texts, so a changed game never
 meets a stale translation.
 """
 
@@ -15,13 +15,14 @@ import os
 import sys
 import tempfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import fast_downward
 import orjson
-from fast_downward.translate.pddl.conditions import Atom
+from fast_downward.translate.pddl.conditions import Atom, Literal
 from fast_downward.translate.pddl.f_expression import Assign
 
 _FORMAT = 1
@@ -39,26 +40,35 @@ class Translation:
     parameters: dict[str, tuple[tuple[str, str], ...]]
     """Action name -> (parameter, type name)."""
     facts: tuple[tuple[str, tuple[str, ...]], ...]
-    """Initial facts: (predicate, arguments), in the task's order."""
+    """Initial facts, those that Fast Downward derives included: (predicate, arguments)."""
+    read: frozenset[str]
+    """Predicates that some precondition, axiom or goal reads; the others have no effect on what can be done."""
 
 
-def translation_of(domain: str, problem: str, folder: Path | None) -> Translation:
-    """The translation of a problem, read from `folder` where it is there, else made and (if possible) put there."""
+def translation_of(domain: str, problem: str, library: Any, folder: Path | None) -> Translation:
+    """The translation of a problem, read from `folder` where it is there, else made and (if possible) put there.
+
+    `library` is Fast Downward's, as `fast_downward.load_lib` gives it; making a translation changes its state.
+    """
     path = _path(folder, domain, problem) if folder else None
-    if path is not None and (known := _read(path)) is not None:
+    if path is not None and (known := _load(path)) is not None:
         return known
-    made = _translate(domain, problem)
+    made = _translate(domain, problem, library)
     if path is not None:
-        _write(path, made)
+        _save(path, made)
     return made
 
 
-def _translate(domain: str, problem: str) -> Translation:
+def _translate(domain: str, problem: str, library: Any) -> Translation:
     arguments = sys.argv
     try:
         task, sas = fast_downward.pddl2sas(domain, problem, verbose=False)
     finally:
         sys.argv = arguments  # pddl2sas replaces it
+    facts = [fact for item in task.init if (fact := _fact(item)) is not None]
+    conditions = [task.goal, *(axiom.condition for axiom in task.axioms)]
+    for action in task.actions:
+        conditions += [action.precondition, *(effect.condition for effect in action.effects)]
     return Translation(
         sas=sas,
         types=tuple((kind.name, tuple(kind.supertype_names)) for kind in task.types),
@@ -67,7 +77,8 @@ def _translate(domain: str, problem: str) -> Translation:
             action.name: tuple((parameter.name.strip("?"), parameter.type_name) for parameter in action.parameters)
             for action in task.actions
         },
-        facts=tuple(fact for item in task.init if (fact := _fact(item)) is not None),
+        facts=tuple(dict.fromkeys([*facts, *_facts_of_sas(sas, library)])),
+        read=frozenset(literal.predicate for condition in conditions for literal in _literals(condition)),
     )
 
 
@@ -81,13 +92,34 @@ def _fact(item: Any) -> tuple[str, tuple[str, ...]] | None:
     return None
 
 
+def _facts_of_sas(sas: str, library: Any) -> list[tuple[str, tuple[str, ...]]]:
+    """The positive atoms of the initial state as the library sees it."""
+    library.load_sas(sas.encode())
+    atoms = (fast_downward.Atom * library.get_state_size())()
+    library.get_state(atoms)
+    facts = []
+    for atom in atoms:
+        sign, rest = atom.name.split(" ", 1)
+        if sign == "Atom":
+            predicate, arguments = rest[:-1].split("(", 1)
+            facts.append((predicate, tuple(argument for argument in arguments.split(", ") if argument)))
+    return facts
+
+
+def _literals(condition: Any) -> Iterator[Any]:
+    if isinstance(condition, Literal):
+        yield condition
+    for part in condition.parts:
+        yield from _literals(part)
+
+
 def _path(folder: Path, domain: str, problem: str) -> Path:
     package = importlib.metadata.version("fast-downward-textworld")
     key = hashlib.sha256(f"{_FORMAT}\0{package}\0{domain}\0{problem}".encode()).hexdigest()
     return folder / key[:2] / f"{key}.json.gz"
 
 
-def _read(path: Path) -> Translation | None:
+def _load(path: Path) -> Translation | None:
     try:
         data = orjson.loads(gzip.decompress(path.read_bytes()))
         return Translation(
@@ -96,19 +128,20 @@ def _read(path: Path) -> Translation | None:
             objects=data["objects"],
             parameters={name: tuple((p, t) for p, t in pairs) for name, pairs in data["parameters"].items()},
             facts=tuple((predicate, tuple(arguments)) for predicate, arguments in data["facts"]),
+            read=frozenset(data["read"]),
         )
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError):
         return None  # absent or damaged: it is made again
 
 
-def _write(path: Path, translation: Translation) -> None:
+def _save(path: Path, translation: Translation) -> None:
     # A cache that cannot be written costs time, not the run.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(gzip.compress(orjson.dumps(translation), compresslevel=1, mtime=0))
+                file.write(gzip.compress(orjson.dumps(translation, default=sorted), compresslevel=1, mtime=0))
             os.replace(temporary, path)
         except OSError:
             os.unlink(temporary)
