@@ -1,0 +1,162 @@
+"""The numbers of the ablation table: what each cell holds, from which runs, and how arms compare.
+
+Long frames with full precision; `analysis.tables` puts them into words. Every row names its run ids and the SHA-256 of
+their `result.json`, so that a number in a paper leads back to files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.load import Results
+from analysis.records import ALL, TASK_TYPES
+from analysis.statistics import difference, holm, resolved, t_interval
+
+DIFFERENT_GAMES = "different games"
+"""Why arms that were evaluated on different games are not compared."""
+
+COMPARISON_COLUMNS = (
+    *("condition", "arm", "reference", "mean", "half_width", "p", "p_holm", "resolved", "method", "df", "n"),
+    *("correlation", "welch_half_width", "welch_p", "gap", "seeds", "run_ids", "reference_run_ids"),
+)
+
+Games = tuple[str, str, int]
+"""Panel, its hash, number of games."""
+
+
+def task_types(results: Results) -> list[str]:
+    """The six types of ALFWorld in the order of the published tables, then any others, then `all`."""
+    known = list(TASK_TYPES.values())
+    found = set(results.evaluation["task_type"]) - {ALL}
+    return [*known, *sorted(found - set(known)), ALL]
+
+
+def cells(results: Results) -> pd.DataFrame:
+    """One row a condition, arm, phase (before, after) and task type; finished runs only.
+
+    Columns: condition, arm, phase, task_type, mean, half_width (95 % t interval over seeds), sd (over seeds), n and
+    planned (seeds), gap (why there is no interval), seeds, games (episodes a run and type), mixed_games (whether the
+    seeds were not all evaluated on the same games), run_ids, result_sha256. Success is a fraction.
+    """
+    rows = []
+    for condition in results.conditions:
+        for arm in results.arms:
+            planned = _planned_seeds(results, condition, arm)
+            for phase in ("before", "after"):
+                for task_type in task_types(results):
+                    found = _finished(results, condition, arm, phase, task_type)
+                    interval = t_interval(found["success"].to_numpy())
+                    rows.append(
+                        {
+                            "condition": condition,
+                            "arm": arm,
+                            "phase": phase,
+                            "task_type": task_type,
+                            "mean": interval.mean,
+                            "half_width": interval.half_width,
+                            "sd": interval.sd,
+                            "n": interval.n,
+                            "planned": planned,
+                            "gap": interval.gap,
+                            "seeds": _words(found["seed"]),
+                            "games": _words(found["games"].drop_duplicates()),
+                            "mixed_games": len(_games(found)) > 1,
+                            "run_ids": _words(found["run_id"]),
+                            "result_sha256": _words(found["result_sha256"]),
+                        }
+                    )
+    return pd.DataFrame(rows)
+
+
+def comparisons(results: Results) -> pd.DataFrame:
+    """One row a condition and planned pair of arms: success over all episodes after training, arm minus reference.
+
+    Columns: condition, arm, reference, mean, half_width (not adjusted), p, p_holm (over all rows), resolved, method,
+    df, n (shared seeds), correlation (between the arms over them), welch_half_width, welch_p, gap (why there is no
+    test), seeds, run_ids, reference_run_ids.
+    """
+    rows: list[dict[str, Any]] = []
+    for condition in results.conditions:
+        for arm, reference in results.comparisons:
+            left = _finished(results, condition, arm, "after", ALL)
+            right = _finished(results, condition, reference, "after", ALL)
+            comparable = len(_games(left) | _games(right)) <= 1
+            result = difference(_by_seed(left), _by_seed(right)) if comparable else difference({}, {})
+            rows.append(
+                {
+                    "condition": condition,
+                    "arm": arm,
+                    "reference": reference,
+                    "mean": result.mean,
+                    "half_width": result.half_width,
+                    "p": result.p,
+                    "method": result.method,
+                    "df": result.df,
+                    "n": result.n,
+                    "correlation": result.correlation,
+                    "welch_half_width": result.welch_half_width,
+                    "welch_p": result.welch_p,
+                    "gap": result.gap if comparable else DIFFERENT_GAMES,
+                    "seeds": _words(left["seed"][left["seed"].isin(right["seed"])]),
+                    "run_ids": _words(left["run_id"]),
+                    "reference_run_ids": _words(right["run_id"]),
+                }
+            )
+    for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row |= {"p_holm": p_holm, "resolved": resolved(p_holm)}
+    return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
+
+
+def wide(results: Results, long: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
+    """The ablation table at full precision, one row a condition and arm: `<type>_mean`, `<type>_half_width`, ...
+
+    Fractions, not percent. `all_before_*` is the success before training, `difference_*` the comparison with the
+    reference arm.
+    """
+    rows = []
+    for (condition, arm), group in long.groupby(["condition", "arm"], sort=False):
+        after, before = (group[group["phase"] == phase].set_index("task_type") for phase in ("after", "before"))
+        row: dict[str, Any] = {"condition": condition, "arm": arm}
+        for task_type in after.index:
+            row |= {f"{task_type}_{part}": after.at[task_type, part] for part in ("mean", "half_width")}
+        row |= {f"all_before_{part}": before.at[ALL, part] for part in ("mean", "half_width")}
+        row |= dict.fromkeys(f"difference_{part}" for part in _DIFFERENCE)
+        pairs = compared[compared["reference"] == results.reference]
+        pair = pairs[(pairs["condition"] == condition) & (pairs["arm"] == arm)]
+        if len(pair):
+            row |= {f"difference_{part}": pair[part].iloc[0] for part in _DIFFERENCE}
+        row |= {part: after.at[ALL, part] for part in ("n", "planned", "seeds", "run_ids", "result_sha256")}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+_DIFFERENCE = ("mean", "half_width", "p", "p_holm", "resolved", "method")
+
+
+def _finished(results: Results, condition: str, arm: str, phase: str, task_type: str) -> pd.DataFrame:
+    """Rows of the evaluation frame, one a finished run, in the order of the seeds."""
+    frame = results.evaluation
+    wanted = (frame["condition"] == condition) & (frame["arm"] == arm) & (frame["phase"] == phase)
+    wanted &= (frame["task_type"] == task_type) & frame["run_id"].isin(results.done()["run_id"])
+    return frame[wanted].sort_values("seed")
+
+
+def _planned_seeds(results: Results, condition: str, arm: str) -> int:
+    runs = results.runs
+    return int((runs["planned"] & (runs["condition"] == condition) & (runs["arm"] == arm)).sum())
+
+
+def _games(rows: pd.DataFrame) -> set[Games]:
+    """What identifies the games that the runs were evaluated on."""
+    return set(zip(rows["panel"], rows["panel_hash"], rows["games"], strict=True))
+
+
+def _by_seed(rows: pd.DataFrame) -> Mapping[int, float]:
+    return dict(zip(rows["seed"].tolist(), rows["success"].tolist(), strict=True))
+
+
+def _words(values: pd.Series) -> str:
+    return " ".join(map(str, values))
