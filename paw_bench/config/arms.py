@@ -44,12 +44,13 @@ def make_arms(spec: ExperimentSpec, document: Document, *, only: Any = None) -> 
 
 def check_arms(file: ExperimentFile, document: Document) -> None:
     """Raise ConfigError where an arm is impossible, or resolves to the same settings as another arm."""
-    seen = {file.resolve(file.reference): file.reference}
+    point = file.first_point
+    seen = {file.resolve(file.reference, point): file.reference}
     hint = " (a --set lies above every arm)" if file.above else ""
     for name in file.arms:
         if name == file.reference:
             continue
-        twin = seen.setdefault(file.resolve(name), name)
+        twin = seen.setdefault(file.resolve(name, point), name)
         if twin != name:
             same = f"the arm has the same settings as the arm {twin!r}"
             problem = f"the arm changes nothing against the reference {twin!r}" if twin == file.reference else same

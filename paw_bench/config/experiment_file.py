@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from paw_bench.config.layers import Layer, resolve
-from paw_bench.config.merge import Delta, Key, merge
+from paw_bench.config.merge import Delta, Key, merge, split
 from paw_bench.config.schema import ExecutionConfig, ExperimentConfig, NonNegativeInt, Section
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
@@ -102,31 +102,44 @@ class ExperimentFile:
         for values in product(*(axis.values for axis in self.axes)):
             yield {axis.key: value for axis, value in zip(self.axes, values, strict=True)}
 
-    def layers(self, arm: str | None = None, point: Point | None = None) -> tuple[Layer, ...]:
-        """The layers of one config, lowest first; without an arm those of the base, without a point no axis."""
+    @property
+    def first_point(self) -> Point:
+        """The first value of every axis."""
+        return next(self.points())
+
+    def layers(self, arm: str | None, point: Point) -> tuple[Layer, ...]:
+        """The layers of one config, lowest first; without an arm those of the base."""
         own = () if arm is None else (self.arms[arm],)
-        chosen = () if point is None else tuple(_chosen(axis, point[axis.key]) for axis in self.axes)
+        chosen = (axis.layers[axis.values.index(point[axis.key])] for axis in self.axes)
         return (*self.below, *own, *chosen, *self.above)
 
-    def base_settings(self, point: Point | None = None) -> Delta:
+    def base_settings(self, point: Point) -> Delta:
         """Every key of the base with its value, as merged and not validated: a base need not be possible by itself."""
         return reduce(merge, (layer.delta for layer in self.layers(None, point)), ExperimentConfig().model_dump())
 
-    def resolve(self, arm: str, point: Point | None = None) -> ExperimentConfig:
+    def resolve(self, arm: str, point: Point) -> ExperimentConfig:
         """The config of an arm at an axis point. Raises ConfigError for an impossible combination."""
-        return resolve(self.layers(arm, point), ExperimentConfig, whose=_whose(arm, point))
+        known = self._off_axes[arm] if self.axes else {}
+        return resolve(self.layers(arm, point), ExperimentConfig, whose=_whose(arm, point), known=known)
 
-    def locate(self, key: Key, arm: str | None = None, point: Point | None = None) -> tuple[str, str]:
+    @cached_property
+    def _off_axes(self) -> dict[str, dict[str, Section]]:
+        """Arm -> its sections that no axis touches, validated once: they are the same at every point."""
+        touched = {split(axis.key)[0] for axis in self.axes}
+        names = [name for name in ExperimentConfig.model_fields if name != "seed" and name not in touched]
+        point = self.first_point
+        configs = {
+            arm: resolve(self.layers(arm, point), ExperimentConfig, whose=_whose(arm, point)) for arm in self.arms
+        }
+        return {arm: {name: getattr(config, name) for name in names} for arm, config in configs.items()}
+
+    def locate(self, key: Key, arm: str, point: Point) -> tuple[str, str]:
         """(`file:line`, dotted key) of the uppermost layer that sets `key`."""
         layers: Sequence[Layer] = self.layers(arm, point)
         guilty = next((layer for layer in reversed(layers) if layer.names(key)), layers[-1])
         return guilty.origin.locate(key)
 
 
-def _chosen(axis: Axis, value: Any) -> Layer:
-    return axis.layers[axis.values.index(value)]
-
-
-def _whose(arm: str, point: Point | None) -> str:
-    where = ", ".join(f"{key} = {value!r}" for key, value in (point or {}).items())
+def _whose(arm: str, point: Point) -> str:
+    where = ", ".join(f"{key} = {value!r}" for key, value in point.items())
     return f"arm {arm!r}" + (f" at {where}" if where else "")

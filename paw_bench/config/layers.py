@@ -6,7 +6,7 @@ an error points at the line that holds it; combinations are checked once all lay
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, TypeVar
@@ -60,12 +60,17 @@ def make_layer(raw: Delta, origin: Origin, model: type[BaseModel]) -> Layer:
     return Layer(delta, frozenset(key for key, _ in leaves(raw)), origin)
 
 
-def resolve(layers: Iterable[Layer], model: type[Model], *, whose: str = "") -> Model:
-    """The config that the layers make, the last one on top. Raises ConfigError for an impossible combination."""
+def resolve(
+    layers: Iterable[Layer], model: type[Model], *, whose: str = "", known: Mapping[str, BaseModel] | None = None
+) -> Model:
+    """The config that the layers make, the last one on top. Raises ConfigError for an impossible combination.
+
+    `whose` says in messages which config it is; `known` are sections that were validated before.
+    """
     layers = tuple(layers)
     merged = reduce(merge, (layer.delta for layer in layers), Delta())
     try:
-        return model.model_validate(merged)
+        return model.model_validate({**merged, **(known or {})})
     except ValidationError as error:
         raise _impossible(error.errors()[0], layers, merged, model, whose) from None
 

@@ -6,7 +6,7 @@ once it has passed the schema.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 Delta = dict[str, Any]
@@ -14,13 +14,12 @@ Key = tuple[str, ...]
 """A dotted key, split."""
 
 
-def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Delta:
+def merge(lower: Delta, upper: Delta) -> Delta:
     """`lower` with everything that `upper` names replaced; sections are merged key by key. Neither is changed."""
     merged = dict(lower)
     for key, value in upper.items():
         below = merged.get(key)
-        both = isinstance(value, Mapping) and isinstance(below, Mapping)
-        merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
+        merged[key] = merge(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
     return merged
 
 
@@ -36,22 +35,24 @@ def split(dotted: str) -> Key:
     return tuple(dotted.split("."))
 
 
-def leaves(delta: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
+def leaves(delta: Delta, above: Key = ()) -> Iterator[tuple[Key, Any]]:
     """Every (key, value) that the delta names; an empty section names nothing."""
     for key, value in delta.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             yield from leaves(value, (*above, key))
         else:
             yield (*above, key), value
 
 
-def differences(left: Mapping[str, Any], right: Mapping[str, Any], above: Key = ()) -> dict[Key, tuple[Any, Any]]:
+def differences(left: Delta, right: Delta, above: Key = ()) -> dict[Key, tuple[Any, Any]]:
     """Keys whose values differ between two mappings with the same keys, as key -> (left value, right value)."""
     found: dict[Key, tuple[Any, Any]] = {}
     for key, value in left.items():
         other = right[key]
-        if isinstance(value, Mapping):
+        if value == other:
+            continue
+        if isinstance(value, dict):
             found |= differences(value, other, (*above, key))
-        elif value != other:
+        else:
             found[*above, key] = (value, other)
     return found

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
+from typing import Any
 
 from paw_bench.config.schema import ExperimentConfig
 
 DIGITS = 12
 
 
-def canonical_json(experiment: ExperimentConfig) -> bytes:
-    """The one JSON text of a config: sorted keys, no spaces, UTF-8.
+def canonical_json(document: dict[str, Any]) -> bytes:
+    """The one JSON text of a dumped config: sorted keys, no spaces, UTF-8.
 
-    Python's own encoder writes it: its floats are the shortest repr in every version, whereas a library's may change
-    and would then give finished runs new names.
+    Python's own encoder writes it, whose floats are the shortest repr in every version. Those of faster libraries have
+    changed between versions, and then finished runs would get new names.
     """
-    document = experiment.model_dump()
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode()
 
 
 def run_id(experiment: ExperimentConfig) -> str:
     """First 12 hex digits of the SHA-256 of the config's canonical JSON."""
-    return hashlib.sha256(canonical_json(experiment)).hexdigest()[:DIGITS]
+    return hashlib.sha256(canonical_json(experiment.model_dump())).hexdigest()[:DIGITS]
+
+
+def run_ids(document: dict[str, Any], seeds: Iterable[int]) -> list[str]:
+    """The run id of a dumped config with each of the seeds put in; the rest of its JSON is written once."""
+    before = canonical_json({key: value for key, value in document.items() if key < "seed"})
+    after = canonical_json({key: value for key, value in document.items() if key > "seed"})
+    head = hashlib.sha256(before[:-1] + b',"seed":')
+    ids = []
+    for seed in seeds:
+        whole = head.copy()
+        whole.update(b"%d,%s" % (seed, after[1:]))
+        ids.append(whole.hexdigest()[:DIGITS])
+    return ids

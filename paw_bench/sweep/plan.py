@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from paw_bench.config.effects import without_effect
 from paw_bench.config.experiment_file import ExperimentFile, Point
 from paw_bench.config.layers import Layer
-from paw_bench.config.merge import Key, differences, leaves
+from paw_bench.config.merge import Delta, Key, differences, leaves
 from paw_bench.config.schema import ExperimentConfig, RunConfig
 from paw_bench.errors import ConfigError
-from paw_bench.sweep.identity import run_id
+from paw_bench.sweep.identity import run_ids
 
 Changes = dict[str, tuple[Any, Any]]
 """Dotted key -> (base value, arm value)."""
@@ -37,7 +37,7 @@ class Plan:
     file: ExperimentFile
     runs: tuple[PlannedRun, ...]
     changes: Mapping[str, Changes]
-    """Arm -> what it changes against the base (`--set` applied to both)."""
+    """Arm -> what it changes against the base at the first axis point, any `--set` applied to both."""
     points: int
     """Combinations of axis values at which the arms were compared with the base."""
 
@@ -48,6 +48,8 @@ class _Resolved(NamedTuple):
     arm: str
     point: Point
     config: ExperimentConfig
+    run_ids: list[str]
+    """One for each seed of the file."""
 
 
 def plan(file: ExperimentFile) -> Plan:
@@ -62,33 +64,37 @@ def plan(file: ExperimentFile) -> Plan:
         base = file.base_settings(point)
         for arm, layer in file.arms.items():
             config = file.resolve(arm, point)
-            _prove(arm, base, config.model_dump(), layer)
-            resolved.append(_Resolved(arm, point, config))
+            document = config.model_dump()
+            _prove(arm, base, document, layer)
+            resolved.append(_Resolved(arm, point, config, run_ids(document, file.seeds)))
     _check_effects(file, resolved)
-    runs = tuple(_run(file, entry, seed) for seed in file.seeds for entry in resolved)
+    runs = tuple(_run(file, entry, number) for number in range(len(file.seeds)) for entry in resolved)
     _check_distinct(file, runs)
-    changes = {arm: _changes(file.base_settings(), file.resolve(arm).model_dump()) for arm in file.arms}
+    base = file.base_settings(points[0])
+    changes = {entry.arm: _changes(base, entry.config.model_dump()) for entry in resolved[: len(file.arms)]}
     return Plan(file, runs, changes, len(points))
 
 
-def undeclared(base: Mapping[str, Any], arm: Mapping[str, Any], named: frozenset[Key]) -> list[str]:
+def undeclared(base: Delta, arm: Delta, named: frozenset[Key]) -> list[str]:
     """Dotted keys in which a resolved arm differs from the base although its delta does not name them."""
     return [".".join(key) for key in differences(base, arm) if key not in named]
 
 
-def _prove(arm: str, base: Mapping[str, Any], config: Mapping[str, Any], layer: Layer) -> None:
+def _prove(arm: str, base: Delta, config: Delta, layer: Layer) -> None:
     strangers = undeclared(base, config, frozenset(key for key, _ in leaves(layer.delta)))
     if strangers:
         raise RuntimeError(f"arm {arm!r} differs in {', '.join(strangers)}, which it does not name: a bug in paw_bench")
 
 
-def _run(file: ExperimentFile, entry: _Resolved, seed: int) -> PlannedRun:
+def _run(file: ExperimentFile, entry: _Resolved, number: int) -> PlannedRun:
+    """The run of a resolved arm at the file's seed of this number."""
+    seed = file.seeds[number]
     experiment = entry.config.model_copy(update={"seed": seed})
     config = RunConfig(experiment=experiment, execution=file.execution)
-    return PlannedRun(entry.arm, dict(entry.point), seed, run_id(experiment), config)
+    return PlannedRun(entry.arm, dict(entry.point), seed, entry.run_ids[number], config)
 
 
-def _changes(base: Mapping[str, Any], arm: Mapping[str, Any]) -> Changes:
+def _changes(base: Delta, arm: Delta) -> Changes:
     return {".".join(key): values for key, values in differences(base, arm).items()}
 
 
