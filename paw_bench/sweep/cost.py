@@ -1,0 +1,170 @@
+"""What a plan will cost: predicted from measurements, or unknown. Nothing is guessed."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from paw_bench.config.schema import EvaluationConfig, ExperimentConfig, RunConfig
+from paw_bench.sweep.calibration import (
+    Calibration,
+    Measured,
+    Samples,
+    Speed,
+    mean,
+    measured_speeds,
+    point_text,
+    shipped_calibration,
+)
+from paw_bench.sweep.plan import Plan, PlannedRun
+
+Source = Literal["this sweep", "calibration", "no measurement"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCost:
+    """Cost of one arm's runs, from the beginning and whatever is done already."""
+
+    runs: int
+    run_seconds: float | None
+    """Mean wall-clock seconds of one run (None: unknown)."""
+    source: Source
+    """Where the time of an update comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostPrediction:
+    """Cost of a plan. None wherever something that it needs was not measured."""
+
+    arms: Mapping[str, ArmCost]
+    run_seconds: Mapping[str, float | None]
+    """Run id -> wall-clock seconds of the run."""
+    parallel: int
+    total_seconds: float | None
+    """Wall-clock seconds of the sweep with `parallel` runs at a time, in the plan's order."""
+    gpu_hours: float | None
+    """GPU hours of all runs; 0 without GPUs."""
+    sources: tuple[str, ...]
+    """What the prediction stands on, in words."""
+
+
+def predict(
+    plan: Plan, *, calibration: Calibration | None = None, sweep_path: Path | None = None, parallel: int = 1
+) -> CostPrediction:
+    """Predict seconds a run = start-up + updates x seconds an update + evaluations x seconds an evaluation.
+
+    What runs of the same sweep took (under `sweep_path`) takes precedence over the calibration (None: the shipped one).
+    Where only updates were measured so far, the calibrated rest is scaled by how much slower or faster they are.
+    """
+    calibration = calibration or shipped_calibration()
+    measured = measured_speeds(plan, sweep_path) if sweep_path else {}
+    pooled = _pooled(measured)
+    speeds = {
+        run.run_id: _Times.of(run, calibration.speed(run.config), _nearest(run, measured, pooled)) for run in plan.runs
+    }
+    seconds = {run.run_id: speeds[run.run_id].run(run.config.experiment) for run in plan.runs}
+    known = [value for value in seconds.values() if value is not None]
+    complete = len(known) == len(seconds)
+    gpus = plan.file.execution.gpus
+    return CostPrediction(
+        arms={arm: _arm_cost([run for run in plan.runs if run.arm == arm], speeds, seconds) for arm in plan.file.arms},
+        run_seconds=seconds,
+        parallel=parallel,
+        total_seconds=_wall_clock(known, parallel) if complete else None,
+        gpu_hours=sum(known) * gpus / 3600 if complete or not gpus else None,
+        sources=_sources(plan, calibration, measured),
+    )
+
+
+def evaluations(evaluation: EvaluationConfig, updates: int) -> int:
+    """How often a run is evaluated: before (if asked), every n-th update but the last, and after."""
+    between = (updates - 1) // evaluation.every if evaluation.every else 0
+    return int(evaluation.before) + between + 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """Seconds of the three parts of one run; None is unknown."""
+
+    startup: float | None
+    update: float | None
+    evaluation: float | None
+    source: Source
+
+    @classmethod
+    def of(cls, run: PlannedRun, speed: Speed | None, samples: Samples) -> _Times:
+        known = _calibrated(run.config, speed)
+        update = mean(samples.update)
+        if update is None:
+            return known
+        slower = update / known.update if known.update else 1.0
+        rest = [None if value is None else value * slower for value in (known.startup, known.evaluation)]
+        startup, evaluation = mean(samples.startup), mean(samples.evaluation)
+        return cls(
+            rest[0] if startup is None else startup,
+            update,
+            rest[1] if evaluation is None else evaluation,
+            "this sweep",
+        )
+
+    def run(self, experiment: ExperimentConfig) -> float | None:
+        if self.startup is None or self.update is None or self.evaluation is None:
+            return None
+        updates = experiment.training.updates
+        return self.startup + updates * self.update + evaluations(experiment.evaluation, updates) * self.evaluation
+
+
+def _calibrated(config: RunConfig, speed: Speed | None) -> _Times:
+    if speed is None:
+        return _Times(None, None, None, "no measurement")
+    experiment = config.experiment
+    algorithm, games = experiment.algorithm, experiment.environment.games
+    longer = experiment.environment.max_turns / speed.max_turns
+    update = evaluation = None
+    if speed.rollout_seconds_per_episode is not None and speed.training_seconds_per_episode is not None:
+        episode = speed.rollout_seconds_per_episode + algorithm.epochs * speed.training_seconds_per_episode
+        update = algorithm.groups * algorithm.group_size * longer * episode
+    if speed.evaluation_seconds_per_episode is not None:
+        played = experiment.evaluation.games or getattr(games, experiment.evaluation.panel)
+        evaluation = played * longer * speed.evaluation_seconds_per_episode
+    return _Times(speed.startup_seconds, update, evaluation, "no measurement" if update is None else "calibration")
+
+
+def _pooled(measured: Measured) -> dict[str, Samples]:
+    """Axis point -> what was measured there in any arm."""
+    pooled: dict[str, Samples] = defaultdict(Samples)
+    for (_, point), samples in measured.items():
+        pooled[point].add(samples)
+    return pooled
+
+
+def _nearest(run: PlannedRun, measured: Measured, pooled: Mapping[str, Samples]) -> Samples:
+    """The run's own arm where it has updates, else every arm at the same axis point."""
+    point = point_text(run.axes)
+    own = measured.get((run.arm, point))
+    return own if own is not None and own.update else pooled.get(point, Samples())
+
+
+def _arm_cost(runs: list[PlannedRun], speeds: Mapping[str, _Times], seconds: Mapping[str, float | None]) -> ArmCost:
+    known = [value for run in runs if (value := seconds[run.run_id]) is not None]
+    return ArmCost(len(runs), mean(known) if len(known) == len(runs) else None, speeds[runs[0].run_id].source)
+
+
+def _wall_clock(seconds: Iterable[float], parallel: int) -> float:
+    """When the last run ends if each slot takes the next run as soon as it is free."""
+    free = [0.0] * parallel
+    for run in seconds:
+        heapq.heappush(free, heapq.heappop(free) + run)
+    return max(free)
+
+
+def _sources(plan: Plan, calibration: Calibration, measured: Measured) -> tuple[str, ...]:
+    updates = sum(len(samples.update) for samples in measured.values())
+    found = [f"{updates} updates of this sweep"] if updates else []
+    entries = {speed.model: speed for run in plan.runs if (speed := calibration.speed(run.config)) is not None}
+    known = [speed for speed in entries.values() if speed.update_known]
+    return (*found, *(f"{speed.model} on {speed.device}: {speed.measured}" for speed in known))

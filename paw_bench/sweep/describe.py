@@ -1,0 +1,110 @@
+"""A plan for people (`--dry-run`) and for programs (`--dry-run --json`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from paw_bench.config.schema import SCHEMA_VERSION
+from paw_bench.sweep.cost import ArmCost, CostPrediction
+from paw_bench.sweep.plan import Changes, Plan
+from paw_bench.sweep.progress import duration
+
+UNKNOWN = "unknown: no measurement"
+
+
+def describe_plan(plan: Plan, cost: CostPrediction) -> RenderableType:
+    """The runs, what each arm changes, the proof and the cost, for a terminal of 80 columns."""
+    file = plan.file
+    counts = [f"{len(file.arms)} arms"]
+    counts += [f"{len(axis.values)} values of {axis.key}" for axis in file.axes]
+    counts += [f"{len(file.seeds)} seeds"]
+    head = Text.assemble((file.sweep_name, "bold"), f": {len(plan.runs)} runs = {' x '.join(counts)}")
+    lines = [head]
+    lines += [Text(file.description, style="dim")] if file.description else []
+    lines += [Text(f"{axis.key}: {', '.join(str(value) for value in axis.values)}") for axis in file.axes]
+    lines += [Text(f"seeds: {', '.join(map(str, file.seeds))}")]
+    return Group(*lines, Text(), _arm_table(plan, cost), Text(), Text(_proof(plan)), Text(), *_cost_lines(plan, cost))
+
+
+def plan_json(plan: Plan, cost: CostPrediction) -> dict[str, Any]:
+    """The same as plain data; `sweep.json` keeps it."""
+    file = plan.file
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": file.name,
+        "scale": file.scale,
+        "file": str(file.path),
+        "overrides": list(file.overrides),
+        "arms": list(file.arms),
+        "reference": file.reference,
+        "comparisons": [list(pair) for pair in file.comparisons],
+        "axes": {axis.key: list(axis.values) for axis in file.axes},
+        "seeds": list(file.seeds),
+        "runs": [{"run_id": run.run_id, "arm": run.arm, "axes": run.axes, "seed": run.seed} for run in plan.runs],
+        "changes": {
+            arm: {key: {"base": base, "arm": value} for key, (base, value) in changes.items()}
+            for arm, changes in plan.changes.items()
+        },
+        "proof": {"arms": len(file.arms), "axis_points": plan.points, "undeclared_differences": 0},
+        "cost": {
+            "run_seconds": {arm: entry.run_seconds for arm, entry in cost.arms.items()},
+            "sources": {arm: entry.source for arm, entry in cost.arms.items()},
+            "parallel": cost.parallel,
+            "total_seconds": cost.total_seconds,
+            "gpu_hours": cost.gpu_hours,
+            "measured": list(cost.sources),
+        },
+    }
+
+
+def _arm_table(plan: Plan, cost: CostPrediction) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("arm", overflow="fold", max_width=24)
+    table.add_column("changes against the base", overflow="fold")
+    table.add_column("a run", justify="right", no_wrap=True)
+    for arm, changes in plan.changes.items():
+        mark = " (reference)" if arm == plan.file.reference else ""
+        table.add_row(Text(arm + mark), _changes(changes), _each(cost.arms[arm]))
+    return table
+
+
+def _changes(changes: Changes) -> Text:
+    if not changes:
+        return Text("nothing", style="dim")
+    return Text("\n".join(f"{key}: {_value(base)} -> {_value(value)}" for key, (base, value) in changes.items()))
+
+
+def _value(value: Any) -> str:
+    """As it would be written in YAML."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if value in ("true", "false", "null") else str(value)
+
+
+def _each(entry: ArmCost) -> str:
+    return "?" if entry.run_seconds is None else duration(entry.run_seconds)
+
+
+def _proof(plan: Plan) -> str:
+    where = f" at each of {plan.points} axis points" if plan.file.axes else ""
+    return (
+        f"Checked: every arm equals the base in every key that it does not name{where}. "
+        "Runs with the same seed share games, initial weights and random numbers."
+    )
+
+
+def _cost_lines(plan: Plan, cost: CostPrediction) -> list[RenderableType]:
+    total = UNKNOWN if cost.total_seconds is None else f"about {duration(cost.total_seconds)}"
+    lines = [f"time: {total} with {cost.parallel} run{'s' * (cost.parallel > 1)} at a time"]
+    if cost.total_seconds is None:
+        lines = [f"time: {UNKNOWN}"]
+    if plan.file.execution.gpus:
+        lines.append(f"GPU hours: {UNKNOWN if cost.gpu_hours is None else f'{cost.gpu_hours:.1f}'}")
+    return [*map(Text, lines), *(Padding(Text(f"from {source}", style="dim"), (0, 0, 0, 2)) for source in cost.sources)]
