@@ -205,11 +205,13 @@ class RunDirectory:
         """Drop the records that were written after the state at the end of `update` (0: the initial state).
 
         Metrics of later updates go, and evaluations of later phases: `before` counts as update 0, `update-000010`
-        as 10, `after` as the run's last update.
+        as 10, `after` as the run's last update. Fixed transitions whose phase has no episodes yet go as well: the
+        evaluation was cut short, and will be done again.
         """
         self._keep("metrics.jsonl", lambda record: record["update"] <= update)
-        for name in _RECORD_FILES[1:]:
-            self._keep(name, lambda record: self._update_of(record["phase"]) <= update)
+        self._keep("episodes.jsonl", lambda record: self._update_of(record["phase"]) <= update)
+        complete = {record["phase"] for record in self.episodes()}
+        self._keep("fixed_transitions.jsonl", lambda record: record["phase"] in complete)
 
     def _keep(self, name: str, wanted: Callable[[Record], bool]) -> None:
         records = jsonl.read(self.path / name)

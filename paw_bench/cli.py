@@ -1,0 +1,156 @@
+"""The command line: parses, calls, prints. A command imports what it calls when it is called: none is slow to start."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import paw_bench
+from paw_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from paw_bench.store.run_directory import RunDirectory
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Run experiments on language agents that learn their world model: one YAML file in, a finished table out.",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
+Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder that holds the sweeps.")]
+RESULTS = Path("results/runs")
+
+
+def main() -> None:
+    """Entry point of `paw-bench`. Exit codes: 0 done, 1 a run failed, 2 bad input, 130 interrupted."""
+    try:
+        app(prog_name="paw-bench")
+    except UserError as error:
+        print(f"paw-bench: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _examples(*lines: str) -> str:
+    return "\n\n".join(["[bold]Examples:[/bold]", *(line.replace("[", r"\[") for line in lines)])
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"paw-bench {paw_bench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog=_examples(
+        "paw-bench sweep experiments/quickstart.yaml --scale embedded",
+        "paw-bench sweep experiments/ablations.yaml --scale embedded --dry-run",
+        "paw-bench sweep experiments/quickstart.yaml --set training.updates=10 --set 'seeds=[0, 1]'",
+    )
+)
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file (YAML).")],
+    *,
+    scale: Annotated[str | None, typer.Option(metavar="S", help="How big; instead of the file's own scale.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; may be given again.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost; start nothing.")] = False,
+    as_json: AsJson = False,
+    parallel: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Runs at a time; else as many as the cores carry.")
+    ] = None,
+    results: Results = RESULTS,
+    cluster: Annotated[str | None, typer.Option(metavar="PROFILE", help="Run on a cluster: not there yet.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Give failed runs new attempts.")] = False,
+) -> None:
+    """Run every run of an experiment file, then report. The same command again goes on where it stopped."""
+    from paw_bench import cli_sweep
+
+    if cluster is not None:
+        raise UserError(
+            f"--cluster {cluster}: starting runs on a cluster is not there yet",
+            f"leave it out to use this machine, or run `paw-bench sweep {file}` in an allocation of one node",
+        )
+    code = cli_sweep.sweep(
+        file,
+        scale=scale,
+        overrides=overrides or (),
+        dry_run=dry_run,
+        as_json=as_json,
+        parallel=parallel,
+        results=results,
+        retry=retry,
+    )
+    raise typer.Exit(code)
+
+
+@app.command(epilog=_examples("paw-bench run results/runs/quickstart-embedded/runs/0123456789ab"))
+def run(run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a planned run.")]) -> None:
+    """Work on one run until it is done, from its last checkpoint on if there is one."""
+    from paw_bench.store.run_directory import RunDirectory
+    from paw_bench.sweep.environment import ensure_environment
+    from paw_bench.sweep.supervise import supervise
+
+    ensure_environment(RunDirectory(run_dir).config.execution)
+    raise typer.Exit(supervise(run_dir, _run_attempt))
+
+
+def _run_attempt(directory: RunDirectory) -> None:
+    from paw_bench.training.run import run_attempt
+
+    run_attempt(directory)
+
+
+@app.command(
+    epilog=_examples("paw-bench status", "paw-bench status quickstart-embedded", "paw-bench status quickstart --json")
+)
+def status(
+    sweep: Annotated[str | None, typer.Argument(metavar="SWEEP", help="Its folder or name (default: all).")] = None,
+    *,
+    as_json: AsJson = False,
+    results: Results = RESULTS,
+) -> None:
+    """Show the state of every run of a sweep, derived from its files."""
+    from paw_bench import cli_status
+
+    cli_status.show_status(sweep, as_json=as_json, results=results)
+
+
+@app.command(epilog=_examples("paw-bench report ablations", "paw-bench report results/runs/ablations-embedded"))
+def report(
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="Folder or name of a sweep.")],
+    *,
+    results: Results = RESULTS,
+) -> None:
+    """Write the tables, figures and diagnostics of a sweep's finished runs."""
+    from paw_bench import cli_status
+
+    cli_status.write_report(sweep, results=results)
+
+
+@app.command(epilog=_examples("paw-bench init my-experiments"))
+def init(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="An empty or new folder.")]) -> None:
+    """Copy the shipped experiments, scales and cluster profiles into an empty folder."""
+    from paw_bench.config import resources
+
+    for path in resources.init(folder):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

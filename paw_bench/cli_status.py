@@ -1,0 +1,82 @@
+"""`paw-bench status` and `paw-bench report`: finding sweeps on disk and showing what stands there."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from paw_bench.errors import UserError
+from paw_bench.store.sweep_directory import SweepDirectory
+from paw_bench.sweep.progress import headline, seconds_left, status_table
+from paw_bench.sweep.status import RunStatus, sweep_status
+
+
+def show_status(which: str | None, *, results: Path, as_json: bool) -> None:
+    """Print the state of every run of one sweep, or of all below `results`. Raises UserError if there is none."""
+    sweeps = [find_sweep(which, results)] if which else all_sweeps(results)
+    if as_json:
+        documents = [status_document(sweep, sweep_status(sweep)) for sweep in sweeps]
+        print(json.dumps(documents[0] if which else documents, indent=2))
+        return
+    console = Console()
+    for sweep in sweeps:
+        statuses = sweep_status(sweep)
+        at_a_time = max(1, sum(status.active for status in statuses))
+        left = seconds_left(statuses, slots=at_a_time, predicted_s=None)
+        console.print(headline(sweep.path.name, statuses, left), style="bold", highlight=False, soft_wrap=True)
+        console.print(status_table(statuses))
+
+
+def status_document(sweep: SweepDirectory, statuses: list[RunStatus]) -> dict[str, Any]:
+    """The state of a sweep for `--json`."""
+    return {
+        "name": sweep.info["name"],
+        "scale": sweep.info["scale"],
+        "folder": str(sweep.path),
+        "driver_at_work": sweep.is_locked(),
+        "runs": [
+            {key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(status).items()}
+            for status in statuses
+        ],
+    }
+
+
+def find_sweep(which: str, results: Path) -> SweepDirectory:
+    """The sweep of that folder, or of that name below `results`; its scale may be left out where only one is there.
+
+    Raises UserError naming the sweeps that are there.
+    """
+    exact = [SweepDirectory(path) for path in (Path(which), results / which)]
+    found = [sweep for sweep in exact if sweep.exists()] or [
+        sweep for sweep in all_sweeps(results) if sweep.info["name"] == which
+    ]
+    if len(found) == 1 or (found and found[0] in exact):
+        return found[0]
+    names = ", ".join(sweep.path.name for sweep in found or all_sweeps(results))
+    problem = "several sweeps have this name" if found else f"no such sweep in {results}"
+    raise UserError(f"{which}: {problem}", f"name one of: {names}")
+
+
+def all_sweeps(results: Path) -> list[SweepDirectory]:
+    """Every sweep below `results`, by name. Raises UserError if there is none."""
+    paths = sorted(path.parent for path in results.glob("*/sweep.json"))
+    if not paths:
+        raise UserError(f"{results}: holds no sweep", "start one with: paw-bench sweep FILE, or give --results DIR")
+    return [SweepDirectory(path) for path in paths]
+
+
+def write_report(which: str, *, results: Path) -> None:
+    """Write the report of a sweep and say where it is."""
+    Console().print("\n".join(report_lines(find_sweep(which, results))), markup=False, highlight=False, soft_wrap=True)
+
+
+def report_lines(sweep: SweepDirectory) -> list[str]:
+    """Write the report; returns its table and where its files are."""
+    from analysis import report
+
+    report.build(sweep.path)
+    return []

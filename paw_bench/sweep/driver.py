@@ -1,0 +1,220 @@
+"""The loop that brings every run of a sweep to its end on this machine: start, watch, retry, stop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from paw_bench.errors import StoreError
+from paw_bench.store.atomic import writing
+from paw_bench.store.jsonl import Record
+from paw_bench.store.run_directory import RunDirectory, RunInfo
+from paw_bench.store.sweep_directory import SweepDirectory
+from paw_bench.sweep.environment import environment_changes
+from paw_bench.sweep.local import LocalJob, LocalLauncher
+from paw_bench.sweep.plan import PlannedRun
+from paw_bench.sweep.progress import Screen, duration, seconds_left
+from paw_bench.sweep.signals import Interrupted, interruptible
+from paw_bench.sweep.slots import Slots
+from paw_bench.sweep.status import RunStatus, refused_starts, run_status
+
+_POLL_S = 0.25
+_STOP_GRACE_S = 20.0
+MIN_FREE_BYTES = 512 << 20
+"""Less free space than this and no run is started: checkpoints and logs would not fit."""
+
+
+@dataclass(slots=True)
+class _Active:
+    """A run that a process works on: started here (`job`), or by someone before."""
+
+    job: LocalJob | None = None
+    last_attempt: float | None = None
+    """Time of the run's last attempt event before `job` was started."""
+
+
+class Driver:
+    """Drives one sweep. Runs that other processes work on already are waited for, never started twice."""
+
+    def __init__(
+        self,
+        sweep: SweepDirectory,
+        runs: Sequence[PlannedRun],
+        *,
+        command: Sequence[str],
+        slots: Slots,
+        screen: Screen,
+        predicted_s: float | None,
+    ) -> None:
+        """`command` works on the run folder appended to it; `slots` runs at a time; `predicted_s` for each run."""
+        self._sweep = sweep
+        self._runs = {run.run_id: run for run in runs}
+        self._command = list(command)
+        self._slots = slots
+        self._screen = screen
+        self._predicted_s = predicted_s
+        self._launcher = LocalLauncher(sweep.path / "submitit")
+        self._refusals = refused_starts(sweep)
+        self._active: dict[str, _Active] = {}
+        self._starts = dict.fromkeys(self._runs, 0)
+        self._statuses = {run_id: self._status(run_id) for run_id in self._runs}
+        self._waiting = deque(run_id for run_id, status in self._statuses.items() if self._is_open(status))
+
+    def drive(self) -> list[RunStatus]:
+        """Work until no run is left that may still be tried; returns the state of every run.
+
+        Raises Interrupted, after the runs were stopped, when this process is asked to stop, and StoreError when
+        the disk is full.
+        """
+        try:
+            with interruptible():
+                self._adopt()
+                while self._waiting or self._active:
+                    self._start_waiting()
+                    self._watch()
+                    self._show()
+                    time.sleep(_POLL_S)
+        except Interrupted:
+            self._stop_all()
+            raise
+        return list(self._statuses.values())
+
+    def _status(self, run_id: str) -> RunStatus:
+        run = self._runs[run_id]
+        planned: Record = {"run_id": run.run_id, "arm": run.arm, "axes": run.axes, "seed": run.seed}
+        return run_status(self._sweep, planned, self._refusals.get(run_id))
+
+    def _is_open(self, status: RunStatus) -> bool:
+        """Whether this call should start the run: not done, not being worked on, attempts left."""
+        if status.state == "done" or status.active:
+            return False
+        cap = self._runs[status.run_id].config.execution.max_attempts
+        if status.failures >= cap:
+            tried = f"left {status.state} after {status.failures} of {cap} attempts"
+            self._screen.note(f"{status.label}: {tried}; give it new ones with --retry")
+            return False
+        return True
+
+    def _adopt(self) -> None:
+        for run_id, status in self._statuses.items():
+            if status.active:
+                self._active[run_id] = _Active()
+                self._screen.note(f"{status.label}: is being worked on already (process {status.pid}); waiting for it")
+
+    def _start_waiting(self) -> None:
+        while self._waiting and len(self._active) < self._slots.count:
+            self._start(self._waiting.popleft())
+
+    def _start(self, run_id: str) -> None:
+        run = self._runs[run_id]
+        check_space(self._sweep.path)
+        info = RunInfo(run.run_id, self._sweep.info["name"], run.arm, run.axes, run.seed)
+        directory = RunDirectory.create(self._sweep.run_path(run_id), info, run.config)
+        active = _Active(last_attempt=_last_attempt(directory))
+        self._sweep.journal("intent", run_id=run_id)
+        changes = {**environment_changes(run.config.execution), **self._slots.take(run_id)}
+        active.job = job = self._launcher.submit([*self._command, str(directory.path)], changes)
+        self._active[run_id] = active
+        self._starts[run_id] += 1
+        self._sweep.journal("submitted", run_id=run_id, job_id=job.job_id)
+        self._statuses[run_id] = replace(self._status(run_id), state="running")
+
+    def _watch(self) -> None:
+        for run_id, active in list(self._active.items()):
+            starting = active.job is not None and not active.job.ended()
+            status = self._status(run_id)
+            if status.active:
+                self._statuses[run_id] = status
+                if active.job is not None and not starting:
+                    # Another process holds the run: ours saw that and left.
+                    active.job.clean()
+                    active.job = None
+            elif not starting:
+                del self._active[run_id]
+                self._slots.free(run_id)
+                self._conclude(run_id, active)
+
+    def _conclude(self, run_id: str, active: _Active) -> None:
+        """Say how the attempt ended, and line the run up again when that may help."""
+        job = active.job
+        if job is not None:
+            opened = _last_attempt(RunDirectory(self._sweep.run_path(run_id))) != active.last_attempt
+            if not opened and self._status(run_id).state != "done":
+                reason = f"its process did not start:\n{job.output_tail().strip()}"
+                self._sweep.journal("not_started", run_id=run_id, reason=reason)
+                self._refusals[run_id] = {"event": "not_started", "time": time.time(), "reason": reason}
+            job.clean()
+        status = self._statuses[run_id] = self._status(run_id)
+        again = self._may_try_again(status)
+        self._sweep.journal("ended", run_id=run_id, state=status.state, reason=status.reason, again=again)
+        if again:
+            self._waiting.append(run_id)
+        self._screen.note(_end_line(status, again))
+
+    def _may_try_again(self, status: RunStatus) -> bool:
+        cap = self._runs[status.run_id].config.execution.max_attempts
+        may_help = status.state == "planned" or (status.state != "done" and status.transient)
+        return may_help and status.failures < cap and self._starts[status.run_id] < cap
+
+    def _show(self) -> None:
+        statuses = list(self._statuses.values())
+        self._screen.update(statuses, seconds_left(statuses, slots=self._slots.count, predicted_s=self._predicted_s))
+
+    def _stop_all(self) -> None:
+        """Ask every process on this machine that works on a run to stop; kill what is left after the grace time."""
+        self._screen.note(f"stopping {len(self._active)} run(s) at their last checkpoint ...")
+        deadline = time.monotonic() + _STOP_GRACE_S
+        asked: set[int] = set()
+        while self._alive() and time.monotonic() < deadline:
+            # In a loop: a process that was still starting may have missed it. Each is asked once: runs die of a second.
+            asked |= self._signal_active(signal.SIGTERM, asked)
+            time.sleep(0.05)
+        self._signal_active(signal.SIGKILL, set())
+
+    def _alive(self) -> bool:
+        return any(
+            self._status(run_id).active or (active.job is not None and not active.job.ended())
+            for run_id, active in self._active.items()
+        )
+
+    def _signal_active(self, signum: signal.Signals, spared: set[int]) -> set[int]:
+        """Signal every run's process that holds its run on this machine, but `spared`; returns their ids."""
+        statuses = map(self._status, self._active)
+        pids = {status.pid for status in statuses if status.active and status.hostname == socket.gethostname()}
+        signalled = {pid for pid in pids if pid is not None} - spared
+        for pid in signalled:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signum)
+        return signalled
+
+
+def check_space(folder: Path) -> None:
+    """Make `folder`; raise StoreError when its disk is nearly full or it cannot be made."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < MIN_FREE_BYTES:
+        raise StoreError(
+            f"{folder}: no space left on the disk: {free >> 20} MiB free, a run needs {MIN_FREE_BYTES >> 20} MiB",
+            "free some space and give the same command again (it goes on from there), or use --results on another disk",
+        )
+
+
+def _last_attempt(directory: RunDirectory) -> float | None:
+    opened = {"attempt_started", "attempt_refused"}
+    return next((event["time"] for event in reversed(directory.events()) if event["event"] in opened), None)
+
+
+def _end_line(status: RunStatus, again: bool) -> str:
+    if status.state == "done":
+        success = f", {100 * status.success:.0f} % success" if status.success is not None else ""
+        return f"{status.label}: done in {duration(status.seconds_taken or 0.0)}{success}"
+    return f"{status.label}: {status.state}: {status.reason}" + ("\n  it is tried again" if again else "")

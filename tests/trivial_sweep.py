@@ -1,0 +1,30 @@
+"""`paw-bench sweep` whose runs are `trivial_run.py`, and whose report is one line (or fails: TRIVIAL_REPORT=fail).
+
+TRIVIAL_FREE is the free space it asks for (bytes), TRIVIAL_COMMAND the command of a run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from paw_bench import cli, cli_sweep
+from paw_bench.store.sweep_directory import SweepDirectory
+from paw_bench.sweep import driver
+
+RUN = [sys.executable, str(Path(__file__).with_name("trivial_run.py"))]
+
+
+def report_lines(sweep: SweepDirectory) -> list[str]:
+    """In place of the report, which has tests of its own."""
+    if os.environ.get("TRIVIAL_REPORT") == "fail":
+        raise ZeroDivisionError("no runs")
+    return [f"report of {sweep.path.name}"]
+
+
+if __name__ == "__main__":
+    cli_sweep.report_lines = report_lines
+    cli_sweep.sweep.__kwdefaults__["command"] = os.environ.get("TRIVIAL_COMMAND", "").split() or RUN
+    driver.MIN_FREE_BYTES = int(os.environ.get("TRIVIAL_FREE", driver.MIN_FREE_BYTES))
+    cli.main()
