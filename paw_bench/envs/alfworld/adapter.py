@@ -44,7 +44,7 @@ class AlfworldEnvironment:
             raise RuntimeError("the episode is over: reset first")
         command = self._command(action)
         accepted = command in self._admissible
-        feedback, node = _engine().play(self._game, self._node, command)
+        feedback, node = self._game.play(self._node, command)
         self._turns += 1
         return self._result(feedback, node, reward=self._success_reward if node.won else 0.0, accepted=accepted)
 
@@ -74,5 +74,5 @@ class AlfworldEnvironment:
 
 @cache
 def _engine() -> Engine:
-    # One for the whole process: each loads a copy of Fast Downward's library (33 MB), and episodes share what it knows.
+    # One for the whole process: its episodes share what it knows of a game.
     return Engine(cache_root() / "translations")

@@ -1,11 +1,10 @@
-"""ALFWorld's games on textworld's grammar and Fast Downward's simulator, with everything remembered that repeats.
+"""ALFWorld's games: textworld's grammar and Fast Downward's translation, with everything remembered that repeats.
 
 Stock textworld (`PddlEnv`) answers an action by applying it in Fast Downward's library, deriving the feedback from the
-grammar, and deriving the command of each applicable operator. All three depend on the facts of the state only, and only
-on those that a precondition, an axiom, the goal or the grammar reads. So a game is a graph: a node for each state that
-an episode has been in, an edge for each command that was played there. Episodes of one game share its graph; only an
-edge that nobody has taken before needs the simulator, which is then brought to that state. A command that the node does
-not list changes nothing.
+grammar, and deriving the command of each applicable operator. All three depend only on the state, and of the state only
+on the atoms that a precondition, an axiom or the goal reads, and on the facts that the grammar queries. So a game is a
+graph: a node for each state that an episode has been in, an edge for each command that was played there. Episodes of one
+game share its graph. A command that a node does not list changes nothing.
 
 Texts, lists of commands, rewards and endings are those of stock to the byte: `tests/test_envs_engine.py` compares them.
 """
@@ -23,35 +22,31 @@ from textworld.envs.pddl import logic as pddl_logic
 from textworld.generator.game import EntityInfo
 from textworld.logic import Placeholder, Variable
 
+from paw_bench.envs.alfworld.facts import Difference, Fact, FactState, fact_of
 from paw_bench.envs.alfworld.package import Demangler
-from paw_bench.envs.alfworld.state import Difference, FactState, Operator, Simulator
+from paw_bench.envs.alfworld.sas import Operator, SasTask, State
 from paw_bench.envs.alfworld.textgen import speed_up
 from paw_bench.envs.alfworld.translation import translation_of
 
 NOTHING_HAPPENS = "Nothing happens."
 _GAMES_KEPT = 32
 _QUERIED_PREDICATE = re.compile(r"\b(?:not_)?([a-z][\w@-]*)\s*\(")
+_QUERIED_VARIABLE = re.compile(r"(\w+)\s*:")
 
 
 class Node:
     """One state of a game."""
 
-    __slots__ = ("admissible", "difference", "edges", "operators", "origin", "won")
+    __slots__ = ("admissible", "difference", "edges", "operators", "state", "won")
 
-    def __init__(
-        self,
-        difference: Difference,
-        operators: dict[str, Operator],
-        won: bool,
-        origin: tuple[Node, Operator] | None,
-    ) -> None:
+    def __init__(self, state: State, difference: Difference, operators: dict[str, Operator], won: bool) -> None:
+        self.state = state
         self.difference = difference
+        """Of the facts that the grammar queries."""
         self.operators = operators
         """Command -> operator."""
         self.admissible = tuple(sorted(operators))
         self.won = won
-        self.origin = origin
-        """The node and the operator that led here first; None for the initial state."""
         self.edges: dict[str, tuple[str, Node]] = {}
         """Command -> (feedback, node) of the commands that were played."""
 
@@ -59,70 +54,92 @@ class Node:
 class Game:
     """One game file: its logic, its names, and the states that were seen."""
 
-    def __init__(self, path: Path, simulator: Simulator, translations: Path | None) -> None:
+    def __init__(self, path: Path, translations: Path | None) -> None:
         data = orjson.loads(path.read_bytes())
         domain, grammar = data["pddl_domain"], data["grammar"]
-        translation = translation_of(domain, data["pddl_problem"], simulator.library, translations)
-        read = translation.read | set(_QUERIED_PREDICATE.findall(grammar.lower()))
+        translation = translation_of(domain, data["pddl_problem"], translations)
+        self._task = SasTask(translation.sas)
         self._logic = pddl_logic.GameLogic(domain=domain, grammar=grammar)
         self._parameters = {
             action: [Placeholder(name, kind) for name, kind in parameters]
             for action, parameters in translation.parameters.items()
         }
-        self.state = FactState(translation, self._logic, read)
-        self.sas = translation.sas.encode()
-        self.entities = _named_entities(self.state)
-        self._nodes: dict[Difference, Node] = {}
-        self._commands: dict[str, str] = {}
+        self._shown = {
+            action: _arguments_shown(self._logic.actions[action].template, parameters)
+            for action, parameters in self._parameters.items()
+        }
 
-        simulator.load(self.sas)
+        atoms = [fact_of(atom) for atom in self._task.atoms]
+        true_at_first = [fact for variable, fact in enumerate(atoms) if self._task.initial >> variable & 1]
+        self.facts = FactState(self._logic, translation.objects, translation.types)
+        self.facts.begin_with([*translation.facts, *true_at_first])
+        self.entities = _named_entities(self.facts)
+        queried = set(_QUERIED_PREDICATE.findall(grammar.lower()))
+        self._queried: dict[int, Fact] = {v: fact for v, fact in enumerate(atoms) if fact[0] in queried}
+        self._read = sum(1 << variable for variable, fact in enumerate(atoms) if fact[0] in translation.read)
+
+        self._commands: dict[int, str] = {}
+        self._derived_commands: dict[tuple[str, ...], str] = {}
+        self._nodes: dict[tuple[State, Difference], Node] = {}
         self.opening = self._derive("#intro#", {})
-        self.root = self._node(frozenset(), simulator, None)
+        self.root = self._node(self._task.initial, frozenset())
 
-    def expand(self, node: Node, command: str, simulator: Simulator) -> tuple[str, Node]:
-        """Play `command` with the simulator, which is at `node`: the feedback, and the node where it is then."""
-        operator = node.operators[command]
-        difference = self.state.after(node.difference, simulator.apply(operator))
-        self.state.move_to(difference)
+    def play(self, node: Node, command: str) -> tuple[str, Node]:
+        """Feedback and next node of a command, which may be any text."""
+        if command not in node.operators:
+            return NOTHING_HAPPENS, node
+        if command not in node.edges:
+            node.edges[command] = self._expand(node, node.operators[command])
+        return node.edges[command]
+
+    def _expand(self, node: Node, operator: Operator) -> tuple[str, Node]:
+        # As in stock, the facts take all effects in turn; only the state asks for their conditions.
+        effects = [
+            fact if effect.value else (f"not_{fact[0]}", fact[1])
+            for effect in operator.effects
+            if (fact := self._queried.get(effect.variable)) is not None
+        ]
+        difference = self.facts.after(node.difference, effects)
+        self.facts.move_to(difference)
         action, mapping = self._action(operator)
         try:
             feedback = self._derive(action.feedback_rule, mapping)
         except ValueError:
-            feedback = NOTHING_HAPPENS  # as stock: the action counts, its text cannot be derived
-        if difference not in self._nodes:
-            self._node(difference, simulator, (node, operator))
-        return feedback, self._nodes[difference]
+            feedback = NOTHING_HAPPENS  # as stock: the action counts, but its text cannot be derived
+        return feedback, self._node(self._task.after(node.state, operator), difference)
 
-    def _node(self, difference: Difference, simulator: Simulator, origin: tuple[Node, Operator] | None) -> Node:
-        operators: dict[str, Operator] = {}
-        for operator in simulator.applicable():
-            operators.setdefault(self._command(operator), operator)
-        node = Node(difference, operators, simulator.goal_holds(), origin)
-        self._nodes[difference] = node
-        return node
+    def _node(self, state: State, difference: Difference) -> Node:
+        key = (state & self._read, difference)
+        if key not in self._nodes:
+            operators: dict[str, Operator] = {}
+            for operator in self._task.applicable(state):
+                operators.setdefault(self._command(operator), operator)
+            self._nodes[key] = Node(state, difference, operators, self._task.goal_holds(state))
+        return self._nodes[key]
 
     def _command(self, operator: Operator) -> str:
-        # Command templates query only where receptacles are, which never changes.
-        known = self._commands.get(operator.signature)
-        if known is None:
-            action, mapping = self._action(operator)
-            names = {identifier: entity.name for identifier, entity in self.entities.items()}
-            # stock formats the derived template with the names of all entities
-            known = self._derive(action.template, mapping).format(**names)
-            self._commands[operator.signature] = known
-        return known
+        if operator.number not in self._commands:
+            name, *arguments = operator.name.split()
+            shown = (name, *(arguments[index] for index in self._shown[name]))
+            if shown not in self._derived_commands:
+                action, mapping = self._action(operator)
+                names = {identifier: entity.name for identifier, entity in self.entities.items()}
+                # Command templates query only where receptacles are, which never changes.
+                self._derived_commands[shown] = self._derive(action.template, mapping).format(**names)
+            self._commands[operator.number] = self._derived_commands[shown]
+        return self._commands[operator.number]
 
     def _action(self, operator: Operator) -> tuple[Any, dict[Placeholder, Variable]]:
-        name, *arguments = operator.signature.split()
-        # The signature gives the action's own parameters; those of its quantifiers come after them.
+        name, *arguments = operator.name.split()
+        # The name gives the action's own parameters; those of its quantifiers come after them.
         pairs = zip(self._parameters[name], arguments, strict=False)
         mapping = {placeholder: Variable(argument, placeholder.type) for placeholder, argument in pairs}
         return self._logic.actions[name], mapping
 
     def _derive(self, rule: str, mapping: Mapping[Placeholder, Variable]) -> str:
         context = {
-            "state": self.state,
-            "facts": list(self.state.facts),
+            "state": self.facts,
+            "facts": list(self.facts.facts),
             "variables": {holder.name: self.entities[variable.name] for holder, variable in mapping.items()},
             "mapping": mapping,
             "entity_infos": self.entities,
@@ -132,52 +149,30 @@ class Game:
 
 
 class Engine:
-    """All games of a process. `translations` is the folder of the cache of translations, None for no cache."""
+    """The games of a process; those used last are kept. `translations`: folder of the cache of translations, or None."""
 
     def __init__(self, translations: Path | None) -> None:
         speed_up()
         self._translations = translations
-        self._simulator = Simulator()
-        self._at: Node | None = None
         self._games: OrderedDict[Path, Game] = OrderedDict()
 
     def open(self, path: Path) -> Game:
-        """The game of a game.tw-pddl file; the games used last are kept."""
+        """The game of a game.tw-pddl file."""
         if path not in self._games:
-            self._at = None
-            game = Game(path, self._simulator, self._translations)
-            self._at = game.root
-            self._games[path] = game
+            self._games[path] = Game(path, self._translations)
             if len(self._games) > _GAMES_KEPT:
                 self._games.popitem(last=False)
         self._games.move_to_end(path)
         return self._games[path]
 
-    def play(self, game: Game, node: Node, command: str) -> tuple[str, Node]:
-        """Feedback and next state of a command in a state of `game`."""
-        if command not in node.operators:
-            return NOTHING_HAPPENS, node
-        if command not in node.edges:
-            self._go_to(game, node)
-            self._at = None
-            feedback, following = game.expand(node, command, self._simulator)
-            self._at = following
-            node.edges[command] = feedback, following
-        return node.edges[command]
 
-    def _go_to(self, game: Game, node: Node) -> None:
-        """Bring the simulator to `node`, onwards from where it is when that lies on the way, else from the start."""
-        way = []
-        behind = node
-        while behind is not self._at and behind.origin is not None:
-            behind, operator = behind.origin
-            way.append(operator)
-        if behind is not self._at:
-            self._simulator.load(game.sas)
-        self._at = None
-        for operator in reversed(way):
-            self._simulator.apply(operator)
-        self._at = node
+def _arguments_shown(template: str, parameters: list[Placeholder]) -> list[int]:
+    """Which arguments of an action can change the command that its template gives."""
+    names = [parameter.name for parameter in parameters]
+    if not set(_QUERIED_VARIABLE.findall(template)) <= set(names):
+        return list(range(len(names)))  # a query looks for things that no argument is: all arguments limit it
+    words = set(re.findall(r"\w+", template))
+    return [index for index, name in enumerate(names) if name in words]
 
 
 def _named_entities(state: FactState) -> dict[str, EntityInfo]:

@@ -25,7 +25,7 @@ import orjson
 from fast_downward.translate.pddl.conditions import Atom, Literal
 from fast_downward.translate.pddl.f_expression import Assign
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -40,32 +40,28 @@ class Translation:
     parameters: dict[str, tuple[tuple[str, str], ...]]
     """Action name -> (parameter, type name)."""
     facts: tuple[tuple[str, tuple[str, ...]], ...]
-    """Initial facts, those that Fast Downward derives included: (predicate, arguments)."""
+    """Initial facts of the problem: (predicate, arguments), in the task's order."""
     read: frozenset[str]
     """Predicates that some precondition, axiom or goal reads; the others have no effect on what can be done."""
 
 
-def translation_of(domain: str, problem: str, library: Any, folder: Path | None) -> Translation:
-    """The translation of a problem, read from `folder` where it is there, else made and (if possible) put there.
-
-    `library` is Fast Downward's, as `fast_downward.load_lib` gives it; making a translation changes its state.
-    """
+def translation_of(domain: str, problem: str, folder: Path | None) -> Translation:
+    """The translation of a problem, read from `folder` where it is there, else made and (if possible) put there."""
     path = _path(folder, domain, problem) if folder else None
     if path is not None and (known := _load(path)) is not None:
         return known
-    made = _translate(domain, problem, library)
+    made = _translate(domain, problem)
     if path is not None:
         _save(path, made)
     return made
 
 
-def _translate(domain: str, problem: str, library: Any) -> Translation:
+def _translate(domain: str, problem: str) -> Translation:
     arguments = sys.argv
     try:
         task, sas = fast_downward.pddl2sas(domain, problem, verbose=False)
     finally:
         sys.argv = arguments  # pddl2sas replaces it
-    facts = [fact for item in task.init if (fact := _fact(item)) is not None]
     conditions = [task.goal, *(axiom.condition for axiom in task.axioms)]
     for action in task.actions:
         conditions += [action.precondition, *(effect.condition for effect in action.effects)]
@@ -77,7 +73,7 @@ def _translate(domain: str, problem: str, library: Any) -> Translation:
             action.name: tuple((parameter.name.strip("?"), parameter.type_name) for parameter in action.parameters)
             for action in task.actions
         },
-        facts=tuple(dict.fromkeys([*facts, *_facts_of_sas(sas, library)])),
+        facts=tuple(fact for item in task.init if (fact := _fact(item)) is not None),
         read=frozenset(literal.predicate for condition in conditions for literal in _literals(condition)),
     )
 
@@ -90,20 +86,6 @@ def _fact(item: Any) -> tuple[str, tuple[str, ...]] | None:
         value = str(item.expression.value)
         return None if value.isdigit() else (value, tuple(item.fluent.args))
     return None
-
-
-def _facts_of_sas(sas: str, library: Any) -> list[tuple[str, tuple[str, ...]]]:
-    """The positive atoms of the initial state as the library sees it."""
-    library.load_sas(sas.encode())
-    atoms = (fast_downward.Atom * library.get_state_size())()
-    library.get_state(atoms)
-    facts = []
-    for atom in atoms:
-        sign, rest = atom.name.split(" ", 1)
-        if sign == "Atom":
-            predicate, arguments = rest[:-1].split("(", 1)
-            facts.append((predicate, tuple(argument for argument in arguments.split(", ") if argument)))
-    return facts
 
 
 def _literals(condition: Any) -> Iterator[Any]:
