@@ -59,7 +59,7 @@ def _global(
     epilog=_examples(
         "paw-bench sweep experiments/quickstart.yaml --scale embedded",
         "paw-bench sweep experiments/ablations.yaml --scale embedded --dry-run",
-        "paw-bench sweep experiments/quickstart.yaml --set training.updates=10 --set 'seeds=[0, 1]'",
+        "paw-bench sweep experiments/quickstart.yaml --set 'seeds=[0, 1]'",
     )
 )
 def sweep(

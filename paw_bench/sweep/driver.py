@@ -104,9 +104,11 @@ class Driver:
         return True
 
     def _adopt(self) -> None:
+        submitted = {event["run_id"]: event for event in self._sweep.events() if event["event"] == "submitted"}
         for run_id, status in self._statuses.items():
             if status.active:
                 self._active[run_id] = _Active()
+                self._slots.hold(run_id, submitted.get(run_id, {}).get("gpus", {}))
                 self._screen.note(f"{status.label}: is being worked on already (process {status.pid}); waiting for it")
 
     def _start_waiting(self) -> None:
@@ -120,11 +122,12 @@ class Driver:
         directory = RunDirectory.create(self._sweep.run_path(run_id), info, run.config)
         active = _Active(last_attempt=_last_attempt(directory))
         self._sweep.journal("intent", run_id=run_id)
-        changes = {**environment_changes(run.config.execution), **self._slots.take(run_id)}
+        gpus = self._slots.take(run_id)
+        changes = {**environment_changes(run.config.execution), **gpus}
         active.job = job = self._launcher.submit([*self._command, str(directory.path)], changes)
         self._active[run_id] = active
         self._starts[run_id] += 1
-        self._sweep.journal("submitted", run_id=run_id, job_id=job.job_id)
+        self._sweep.journal("submitted", run_id=run_id, job_id=job.job_id, gpus=gpus)
         self._statuses[run_id] = replace(self._status(run_id), state="running")
 
     def _watch(self) -> None:

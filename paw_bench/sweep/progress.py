@@ -15,6 +15,7 @@ from rich.text import Text
 from paw_bench.sweep.status import RunStatus, State
 
 _PLAIN_INTERVAL_S = 15.0
+_WIDTH = 60
 _STYLES: dict[State, str] = {
     "planned": "dim",
     "running": "cyan",
@@ -134,9 +135,11 @@ class Screen:
 
 def _screen(line: str, statuses: Sequence[RunStatus]) -> RenderableType:
     done = sum(status.state == "done" for status in statuses)
+    whole = Table.grid()
+    whole.add_row(ProgressBar(total=max(1, len(statuses)), completed=done, width=_WIDTH))
     grid = Table.grid(padding=(0, 2))
     for status in statuses:
         if status.active:
             bar = ProgressBar(total=max(1, status.updates), completed=status.update, width=24)
             grid.add_row(status.label, Text(status.state, style=_STYLES[status.state]), bar, *_facts(status))
-    return Group(Text(line, style="bold"), ProgressBar(total=max(1, len(statuses)), completed=done), grid)
+    return Group(Text(line, style="bold"), whole, grid)

@@ -26,8 +26,14 @@ class Slots:
         """Reserve a run's GPUs; returns the environment variables that show it nothing else."""
         if not self._per_run:
             return {}
-        self._taken[run_id] = devices = [self._free.pop(0) for _ in range(self._per_run)]
-        return {_VISIBLE: ",".join(devices)}
+        self._taken[run_id] = [self._free.pop(0) for _ in range(self._per_run)]
+        return {_VISIBLE: ",".join(self._taken[run_id])}
+
+    def hold(self, run_id: str, variables: dict[str, str]) -> None:
+        """Count the GPUs of a run that an earlier driver started with `variables` as taken."""
+        devices = variables.get(_VISIBLE, "").split(",")
+        self._taken[run_id] = [device for device in self._free if device in devices]
+        self._free = [device for device in self._free if device not in devices]
 
     def free(self, run_id: str) -> None:
         """Give a run's GPUs back."""
