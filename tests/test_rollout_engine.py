@@ -1,0 +1,73 @@
+import pytest
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from paw_bench.rollout.engine import TransformersEngine
+from paw_bench.rollout.sampling import noise_key
+
+END, PAD = 1, 0
+PROMPTS = [[5, 9, 11], [7], [3, 4, 5, 6, 7, 8], [2, 30]]
+KEYS = [noise_key(number) for number in range(4)]
+
+
+@pytest.fixture(scope="module")
+def model() -> Qwen2ForCausalLM:
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=40,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        initializer_range=0.3,
+    )
+    return Qwen2ForCausalLM(config).eval()
+
+
+def engine_of(model, batch=8) -> TransformersEngine:
+    return TransformersEngine(model, end_id=END, pad_id=PAD, max_tokens=6, batch=batch)
+
+
+def full_logits(model, ids: list[int]) -> torch.Tensor:
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([ids])).logits[0].float()
+
+
+def test_greedy_replies_are_those_of_transformers_generate(model):
+    replies = engine_of(model).generate(PROMPTS, KEYS, 0.0)
+    for prompt, reply in zip(PROMPTS, replies, strict=True):
+        expected = model.generate(
+            torch.tensor([prompt]), max_new_tokens=6, do_sample=False, eos_token_id=END, pad_token_id=PAD
+        )
+        assert reply.ids == expected[0, len(prompt) :].tolist()
+
+
+def test_logprobs_and_entropies_are_those_of_the_full_forward_pass(model):
+    for prompt, reply in zip(PROMPTS, engine_of(model).generate(PROMPTS, KEYS, 1.0), strict=True):
+        distribution = full_logits(model, prompt + reply.ids)[len(prompt) - 1 : -1].log_softmax(-1)
+        logprobs = distribution.gather(-1, torch.tensor(reply.ids)[:, None])[:, 0]
+        entropies = -(distribution.exp() * distribution).sum(-1)
+        assert torch.allclose(torch.tensor(reply.logprobs), logprobs, atol=1e-5)
+        assert torch.allclose(torch.tensor(reply.entropies), entropies, atol=1e-5)
+
+
+def test_a_reply_does_not_depend_on_what_is_decoded_beside_it(model):
+    together = engine_of(model).generate(PROMPTS, KEYS, 1.0)
+    for batch in (1, 2, 3):
+        assert [reply.ids for reply in engine_of(model, batch).generate(PROMPTS, KEYS, 1.0)] == [
+            reply.ids for reply in together
+        ]
+
+
+def test_the_same_call_repeats_to_the_bit(model):
+    first, second = (engine_of(model).generate(PROMPTS, KEYS, 1.0) for _ in range(2))
+    assert first == second
+
+
+def test_a_reply_ends_with_its_end_token_or_at_the_limit(model):
+    keys = [noise_key("many", number) for number in range(200)]
+    replies = engine_of(model, 64).generate([[5, 9, 11]] * 200, keys, 1.0)
+    assert any(reply.ids[-1] == END for reply in replies)
+    assert all(reply.ids[-1] == END or len(reply.ids) == 6 for reply in replies)
+    assert all(END not in reply.ids[:-1] for reply in replies)
