@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trl import GRPOConfig
+from trl.trainer.grpo_config import GRPOConfig
 
 from paw_bench.config.schema import AlgorithmConfig, RunConfig
 from paw_bench.errors import UserError

@@ -111,8 +111,10 @@ class _Pool:
 
 
 def _pool_of(rows: Sequence[Row]) -> _Pool:
-    group, episode, lengths, row_transition = [], [], [], []
-    logprobs, entropies, token_transition = [], [], []
+    group: list[int] = []
+    episode: list[int] = []
+    lengths: list[int] = []
+    row_transition, logprobs, entropies, token_transition = [], [], [], []
     for row in rows:
         source, segment = np.array(row.sources, dtype=np.int64), np.array(row.segments, dtype=np.int64)
         action, observation = source == Source.ACTION, source == Source.OBSERVATION

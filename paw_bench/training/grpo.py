@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainerControl
-from trl import GRPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import pad
 
 from paw_bench.config.schema import RunConfig
@@ -38,6 +39,10 @@ class PawGRPOTrainer(WorldModelMixin, GRPOTrainer):
     One HF epoch is one update, so HF's loop can be left and entered again between any two updates. With the
     world-model term disabled the parameters are those of TRL's plain trainer, to the bit.
     """
+
+    model: PreTrainedModel
+    optimizer: torch.optim.Optimizer
+    lr_scheduler: torch.optim.lr_scheduler.LambdaLR
 
     def __init__(
         self,
@@ -68,9 +73,9 @@ class PawGRPOTrainer(WorldModelMixin, GRPOTrainer):
             model=model,
             reward_funcs=[returns_of_episodes],
             args=arguments,
-            train_dataset=_placeholder(arguments.generation_batch_size // arguments.num_generations),
+            train_dataset=_placeholder(arguments),
             processing_class=tokenizer,
-            rollout_func=lambda _, trainer: trainer.rollout(),
+            rollout_func=lambda prompts, trainer: self.rollout(),
             callbacks=[_UpdateEnd(self)],
         )
         for callback in list(self.callback_handler.callbacks):
@@ -150,7 +155,7 @@ class PawGRPOTrainer(WorldModelMixin, GRPOTrainer):
             self._step_logs.append(logs)
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
-        norm = super()._get_grad_norm(model, grad_norm)
+        norm = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
         if not torch.isfinite(torch.as_tensor(norm)) or not torch.isfinite(self._tr_loss):
             raise TrainingDiverged(
                 f"update {self.updates_done + 1}, optimizer step {self.state.global_step + 1}: "
@@ -162,7 +167,8 @@ class PawGRPOTrainer(WorldModelMixin, GRPOTrainer):
         """TRL's, told whether this is the update's first pass: diagnostics see every row once."""
         step = self.state.global_step % self._steps_per_update
         self.measuring = step < self.run.experiment.algorithm.optimizer_steps
-        return super().training_step(*args, **kwargs)
+        loss: torch.Tensor = super().training_step(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return loss
 
     # Episodes into TRL's batch
 
@@ -170,7 +176,10 @@ class PawGRPOTrainer(WorldModelMixin, GRPOTrainer):
         """The next update's episodes as rows; starts the update's measurements."""
         started = time.monotonic()
         self.reset_measurements()
+        # In train mode, gradient checkpointing would take the KV cache from the engine.
+        self.model.eval()  # type: ignore[no-untyped-call]
         episodes = sorted(self.collect(self.updates_done + 1), key=lambda episode: (episode.group, episode.index))
+        self.model.train()
         rows = rows_of(episodes, self.run.experiment.context.mode)
         self._rollout_done = Rollout(episodes, rows, started=started, seconds=time.monotonic() - started)
         return rows
@@ -191,20 +200,20 @@ class PawGRPOTrainer(WorldModelMixin, GRPOTrainer):
         rollout = self._rollout_done
         self._columns = world_model_columns(rollout.rows, rollout.episodes, self.run.experiment, self.updates_done + 1)
         for name, column in self._columns.by_row().items():
-            padded = pad([torch.from_numpy(values) for values in column], padding_value=0.0, padding_side="right")
+            padded = pad([torch.from_numpy(values) for values in column], padding_value=0, padding_side="right")
             batch[name] = padded.to(batch["completion_ids"].device)
         self._padding_share = padding_share([batch], rollout.rows)
         return batch
 
 
-def returns_of_episodes(episode_return: list[float], **_: Any) -> list[float]:
+def returns_of_episodes(episode_return: list[float | None], **_: Any) -> list[float | None]:
     """TRL's reward function: what `rollout` reports, the environment's return less the penalties."""
     return episode_return
 
 
 def padding_share(batches: Sequence[Batch], rows: Sequence[Row]) -> float:
     """Share of the batches' positions that hold no token."""
-    positions = sum(batch["prompt_ids"].numel() + batch["completion_ids"].numel() for batch in batches)
+    positions: int = sum(batch["prompt_ids"].numel() + batch["completion_ids"].numel() for batch in batches)
     return 1.0 - sum(len(row.prompt_ids) + len(row.completion_ids) for row in rows) / positions
 
 
@@ -218,6 +227,9 @@ class _UpdateEnd(TrainerCallback):
         control.should_training_stop |= self.trainer.finish_update()
 
 
-def _placeholder(prompts: int) -> Dataset:
-    """TRL wants a dataset; tasks are the collector's business, so it only has the right length."""
+def _placeholder(arguments: GRPOConfig) -> Dataset:
+    """TRL wants a dataset; tasks are the collector's business, so it only has the length of one update."""
+    assert arguments.generation_batch_size is not None
+    assert arguments.num_generations is not None
+    prompts = arguments.generation_batch_size // arguments.num_generations
     return Dataset.from_dict({"prompt": [""] * prompts})

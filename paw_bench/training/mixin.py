@@ -32,14 +32,15 @@ class WorldModelMixin:
         self.logprob_gap: float | None = None
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        output = super()._get_per_token_logps_and_entropies(*args, **kwargs)  # type: ignore[misc]
+        output: tuple[Any, ...] = super()._get_per_token_logps_and_entropies(*args, **kwargs)  # type: ignore[misc]
         if torch.is_grad_enabled():
             self._tapped: tuple[Tensor, Tensor] = output[:2]
         return output
 
     def _rl_loss(self, model: torch.nn.Module, inputs: Batch) -> Tensor:
         """The trainer's own loss, already scaled as `loss_is_scaled_for_ga` says."""
-        return super()._compute_loss(model, inputs)  # type: ignore[misc]
+        loss: Tensor = super()._compute_loss(model, inputs)  # type: ignore[misc]
+        return loss
 
     def _compute_loss(self, model: torch.nn.Module, inputs: Batch) -> Tensor:
         loss = self._rl_loss(model, inputs)
@@ -82,4 +83,4 @@ def _logprob_gap(logps: Tensor, inputs: Batch) -> float:
     """Largest difference between the engine's and the trainer's log-probabilities of action tokens."""
     action = (inputs["completion_mask"] * inputs["tool_mask"]).bool()
     gap = (logps - inputs["sampling_per_token_logps"]).abs().masked_fill(~action, 0.0)
-    return gap.max().item()
+    return float(gap.max())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+import trl.trainer.utils
 from torch import Tensor
 
 from paw_bench.rollout.rows import Row
@@ -31,12 +34,16 @@ class WindowGRPOTrainer(PawGRPOTrainer):
             losses.append(super().training_step(model, batch, num_items_in_batch))
         return torch.stack(losses).sum()
 
+    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        with _completions_only():
+            return super()._get_per_token_logps_and_entropies(*args, **kwargs)
+
     def _prepare_inputs(self, inputs: Any) -> Any:
         """Micro-batches are ready: TRL would collect and split here."""
         return inputs
 
     def _rl_loss(self, model: torch.nn.Module, inputs: Batch) -> Tensor:
-        loss = super()._rl_loss(model, inputs) * inputs["rl_scale"]
+        loss: Tensor = super()._rl_loss(model, inputs) * inputs["rl_scale"]
         coefficient = self.run.experiment.algorithm.entropy_coefficient
         if coefficient:
             action = inputs["completion_mask"] * inputs["tool_mask"]
@@ -71,7 +78,7 @@ class WindowGRPOTrainer(PawGRPOTrainer):
                     [rows[index] for index in part],
                     {name: [column[index] for index in part] for name, column in columns.items()},
                     advantages[part],
-                    pad_id=self.processing_class.pad_token_id,
+                    pad_id=self._tokenizer.pad_token_id,
                 )
                 for part in parts
             ]
@@ -105,15 +112,31 @@ class WindowGRPOTrainer(PawGRPOTrainer):
     @torch.no_grad()
     def _reference_logps(self, batch: Batch) -> Tensor:
         """Log-probabilities of the labels under the initial policy (B, T), for the KL term."""
-        logps, _, _ = self._get_per_token_logps_and_entropies(
+        logps: Tensor = self._get_per_token_logps_and_entropies(
             self.ref_model,
             torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
             torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
             batch["completion_ids"].size(1),
-        )
+        )[0]
         return logps
 
     def _plain_vocabulary(self) -> list[int]:
         """Token ids without the special ones."""
-        special = set(self.processing_class.all_special_ids)
-        return [index for index in range(len(self.processing_class)) if index not in special]
+        special = set(self._tokenizer.all_special_ids)
+        return [index for index in range(len(self._tokenizer)) if index not in special]
+
+
+@contextmanager
+def _completions_only() -> Iterator[None]:
+    """Make TRL's fused head score labelled positions only, as it does on GPUs; elsewhere it scores prompts too.
+
+    TRL keeps shapes constant there for compilers that we do not use. On a CPU the head over a prompt and its padding
+    is about a sixth of a training step of the embedded model.
+    """
+    trl_utils: Any = trl.trainer.utils
+    original = trl_utils._use_triton
+    trl_utils._use_triton = lambda device: True
+    try:
+        yield
+    finally:
+        trl_utils._use_triton = original
