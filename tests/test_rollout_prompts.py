@@ -21,7 +21,9 @@ CHAT = PromptConfig(style="chat", admissible=True)
 @pytest.fixture
 def dialogue() -> Dialogue:
     told = Dialogue(OPENING, ("go to fridge 1", "go to shelf 1", "inventory", "look"))
-    told.answer("go to shelf 1", "You arrive at shelf 1. On the shelf 1, you see a apple 2.", ("go to fridge 1", "look"))
+    told.answer(
+        "go to shelf 1", "You arrive at shelf 1. On the shelf 1, you see a apple 2.", ("go to fridge 1", "look")
+    )
     told.answer("take apple 2 from shelf 1", "You pick up the apple 2 from the shelf 1.", ("go to fridge 1", "look"))
     told.answer("go to fridge 1", "You arrive at fridge 1. The fridge 1 is closed.", ("go to shelf 1", "open fridge 1"))
     return told
@@ -58,7 +60,9 @@ def test_without_the_list_of_actions_the_room_is_told_in_full():
 def test_chat_prompt_counts_steps_and_numbers_the_window(dialogue):
     text = window_prompt(dialogue, CHAT, 2)
     assert "already taken 3 step(s)" in text
-    assert "[Observation 2: 'You arrive at shelf 1. On the shelf 1, you see a apple 2.', Action 2: 'take apple 2" in text
+    assert (
+        "[Observation 2: 'You arrive at shelf 1. On the shelf 1, you see a apple 2.', Action 2: 'take apple 2" in text
+    )
     assert "Observation 1:" not in text
     assert "You are now at step 4" in text
     assert "['go to shelf 1', 'open fridge 1']" in text

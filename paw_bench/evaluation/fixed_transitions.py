@@ -57,7 +57,7 @@ def play_fixed_transitions(
         for slot in running:
             dialogue, rng = dialogues[slot], rngs[slot]
             mistake = rng.random() < MISTAKES
-            actions[slot] = rng.choice(dialogue.admissible) if mistake else players[slot].act(dialogue.admissible)
+            actions[slot] = rng.choice(dialogue.admissible) if mistake else players[slot].act(dialogue.admissible)[0]
         results = pool.step(actions)
         for slot in running:
             result, dialogue = results[slot], dialogues[slot]

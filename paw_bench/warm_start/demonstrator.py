@@ -102,12 +102,14 @@ class Demonstrator:
             if kind(entity) in (self.goal.object, self.goal.lamp):
                 self.seen[entity] = self.place
 
-    def act(self, admissible: tuple[str, ...]) -> str:
-        """The demonstrated action, always one of `admissible`."""
+    def act(self, admissible: tuple[str, ...]) -> tuple[str, bool]:
+        """The demonstrated action, always one of `admissible`, and whether it is a blind search."""
         action = self._bring(admissible) if self.held else self._fetch(admissible)
-        return action if action in admissible else self._search()
+        if action in admissible:
+            return action, False
+        return self._search(), True
 
-    def _bring(self, admissible: tuple[str, ...]) -> str:
+    def _bring(self, admissible: tuple[str, ...]) -> str | None:
         assert self.held is not None
         goal = self.goal
         if kind(self.held) != goal.object:
@@ -120,31 +122,34 @@ class Demonstrator:
         if goal.lamp:
             use = [action for action in admissible if action.startswith(f"use {goal.lamp}")]
             known = [place for entity, place in self.seen.items() if kind(entity) == goal.lamp]
-            return use[0] if use else f"go to {known[0]}" if known and known[0] != self.place else self._search()
+            return use[0] if use else f"go to {known[0]}" if known else self._open_here()
         assert goal.target is not None
         if self._stands_at(goal.target):
             return f"open {self.place}" if self.closed else f"move {self.held} to {self.place}"
         return self._go_to_a(goal.target)
 
-    def _put_down(self, admissible: tuple[str, ...]) -> str:
+    def _put_down(self, admissible: tuple[str, ...]) -> str | None:
         """Free the hand of a wrong object, here if the place allows it."""
         here = f"move {self.held} to {self.place}"
-        return here if here in admissible else f"open {self.place}" if self.closed else self._search()
+        return here if here in admissible else self._open_here()
 
-    def _fetch(self, admissible: tuple[str, ...]) -> str:
+    def _fetch(self, admissible: tuple[str, ...]) -> str | None:
         goal = self.goal
         if self.place and not self._stands_at(goal.target):
             takes = sorted(action for action in admissible if action.startswith(f"take {goal.object} "))
             if takes:
                 return takes[0]
-        if self.closed and self.place not in self.visited:
-            return f"open {self.place}"
+        if opening := self._open_here():
+            return opening
         known = sorted(
             place
             for entity, place in self.seen.items()
             if kind(entity) == goal.object and kind(place) != goal.target and place != self.place
         )
-        return f"go to {known[0]}" if known else self._search()
+        return f"go to {known[0]}" if known else None
+
+    def _open_here(self) -> str | None:
+        return f"open {self.place}" if self.closed and self.place not in self.visited else None
 
     def _stands_at(self, receptacle_kind: str | None) -> bool:
         return self.place is not None and kind(self.place) == receptacle_kind
@@ -153,8 +158,6 @@ class Demonstrator:
         return f"go to {next(place for place in sorted(self.receptacles) if kind(place) == receptacle_kind)}"
 
     def _search(self) -> str:
-        if self.closed and self.place not in self.visited:
-            return f"open {self.place}"
         elsewhere = [place for place in self.receptacles if place != self.place]
         fresh = [place for place in elsewhere if place not in self.visited and kind(place) != self.goal.target]
         return f"go to {self.rng.choice(fresh or elsewhere)}"

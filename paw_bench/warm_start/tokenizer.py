@@ -1,7 +1,8 @@
-"""The embedded model's own tokenizer: words and entities of the game as tokens, bytes for everything else.
+"""The embedded model's own tokenizer: words and places of the game as tokens, bytes for everything else.
 
-An entity ("cabinet 3") is one token, a command never is: the pieces into which text is cut before the vocabulary is
-consulted hold at most a verb or an entity, and one-word commands are cut after their first letter.
+A place ("cabinet 3") is one token, because a prompt lists all places; an object ("apple 2") is two, so that the word in
+the instruction and the thing on the shelf share one. A command is never one token: pieces hold at most a verb or an
+entity, and one-word commands are cut after their first letter.
 """
 
 from __future__ import annotations
@@ -22,40 +23,27 @@ CHAT_TEMPLATE = (
 )
 ONE_WORD_COMMANDS = ("look", "inventory", "help")
 _PHRASES = ("go to", "You arrive at", "you see", "On the", "In it", "and a", "Nothing happens", "You pick up the")
-_PIECE = "|".join(
-    [
-        *(rf" ?{word[0]}(?={word[1:]}\b)" for word in ONE_WORD_COMMANDS),
-        *(rf" ?{phrase}\b" for phrase in _PHRASES),
-        r" ?[a-z]+ \d+\b",
-        r" ?[A-Za-z]+",
-        r"\n> |; |\. |, |\n",
-        r" ?[^\sA-Za-z]",
-        r"\s",
-    ]
-)
 
 
-def build_tokenizer(texts: Iterable[str], numbered: dict[str, int], size: int) -> PreTrainedTokenizerFast:
+def build_tokenizer(texts: Iterable[str], places: dict[str, int], size: int) -> PreTrainedTokenizerFast:
     """Tokenizer over `texts` with at most `size` tokens.
 
-    `numbered` maps an entity kind to its highest number: all its numbers become tokens, seen in `texts` or not. Pieces
-    beyond `size` (the rarest) are spelt in characters, and characters outside ASCII in bytes.
+    `places` maps a kind of receptacle to its highest number: all its numbers become tokens, seen in `texts` or not.
+    Pieces beyond `size` (the rarest) are spelt in characters, and characters outside ASCII in bytes.
     """
-    splitter = pre_tokenizers.Split(Regex(_PIECE), "isolated")
+    splitter = pre_tokenizers.Split(Regex(_pieces(places)), "isolated")
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(piece for piece, _ in splitter.pre_tokenize_str(text))
-    entities = [f" {name} {number}" for name, highest in sorted(numbered.items()) for number in range(1, highest + 1)]
-    kinds = [f" {name}" for name in sorted(numbered)]
+    entities = [f" {name} {number}" for name, highest in sorted(places.items()) for number in range(1, highest + 1)]
     special = [PAD, END, USER, ASSISTANT]
-    fallback = [f"<0x{byte:02X}>" for byte in range(256)] + [chr(code) for code in range(32, 127)] + ["\n"]
-    required = dict.fromkeys(special + fallback + entities + kinds)
-    frequent = [
-        piece for piece, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if piece not in required
-    ]
+    spelling = [*special, *(f"<0x{byte:02X}>" for byte in range(256)), *map(chr, range(32, 127)), "\n"]
+    required = dict.fromkeys(spelling + entities)
+    by_frequency = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    frequent = [piece for piece, _ in by_frequency if piece not in required]
     pieces = [*required, *frequent[: max(0, size - len(required))]]
     total = sum(counts.values()) or 1
-    spelt = set(special + fallback)
+    spelt = set(spelling)
     vocabulary = [(piece, -30.0 if piece in spelt else math.log((counts[piece] + 1) / total)) for piece in pieces]
     tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=0, byte_fallback=True))
     tokenizer.pre_tokenizer = splitter
@@ -68,4 +56,20 @@ def build_tokenizer(texts: Iterable[str], numbered: dict[str, int], size: int) -
         padding_side="left",
         chat_template=CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
+    )
+
+
+def _pieces(places: dict[str, int]) -> str:
+    """Pattern of the pieces that can become tokens."""
+    return "|".join(
+        [
+            *(rf" ?{word[0]}(?={word[1:]}\b)" for word in ONE_WORD_COMMANDS),
+            *(rf" ?{phrase}\b" for phrase in _PHRASES),
+            rf" ?(?:{'|'.join(sorted(places))}) \d+\b",
+            r" ?[A-Za-z]+",
+            r" \d+\b",
+            r"\n> |; |\. |, |\n",
+            r" ?[^\sA-Za-z]",
+            r"\s",
+        ]
     )

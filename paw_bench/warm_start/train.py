@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -54,9 +54,9 @@ def train(
     examples: list[Example],
     config: TrainConfig,
     on_progress: Callable[[Progress], None],
-    on_checkpoint: Callable[[int], None],
-) -> None:
-    """Train `model` in place; `on_checkpoint(step)` is called every `config.checkpoint_every` steps."""
+    is_chosen: Callable[[int], bool],
+) -> bool:
+    """Train `model` in place until `is_chosen(step)`, asked every `config.checkpoint_every` steps; whether it was."""
     rng = random.Random(config.seed)
     optimizers = _optimizers(model, config)
     batches = _batches(examples, config.batch, rng)
@@ -80,8 +80,11 @@ def train(
         )
         if step % config.log_every == 0:
             on_progress(Progress(step, running[0], running[1], time.monotonic() - started))
-        if step % config.checkpoint_every == 0 or step == config.steps:
-            on_checkpoint(step)
+        if step % config.checkpoint_every == 0:
+            if is_chosen(step):
+                return True
+            model.train()
+    return False
 
 
 def _optimizers(model: Qwen2ForCausalLM, config: TrainConfig) -> list[tuple[torch.optim.Optimizer, float]]:
@@ -97,7 +100,7 @@ def _schedule(step: int, steps: int, warmup: int) -> float:
     return min(1.0, step / warmup) * max(0.03, min(1.0, 2.0 * (1.0 - step / steps)))
 
 
-def _batches(examples: list[Example], size: int, rng: random.Random):
+def _batches(examples: list[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:
     while True:
         order = list(range(len(examples)))
         rng.shuffle(order)

@@ -1,0 +1,106 @@
+"""Plays the blind demonstrator on training games, mistakes included, through the environments' own pool."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from paw_bench.envs.pool import EnvironmentPool
+from paw_bench.envs.protocol import Task
+from paw_bench.rollout.prompts import Dialogue
+from paw_bench.warm_start.config import DemonstrationConfig
+from paw_bench.warm_start.demonstrator import Demonstrator
+from paw_bench.warm_start.examples import DemonstratedTurn, Demonstration
+
+_AT_ONCE = 48
+"""Episodes that are played side by side."""
+
+
+def play_demonstrations(
+    pool: EnvironmentPool,
+    tasks: tuple[Task, ...],
+    config: DemonstrationConfig,
+    on_progress: Callable[[int], None],
+) -> list[Demonstration]:
+    """Every task `config.episodes_per_game` times. `on_progress(episodes played)`."""
+    played: list[Demonstration] = []
+    jobs = [(task, episode) for task in tasks for episode in range(config.episodes_per_game)]
+    for start in range(0, len(jobs), _AT_ONCE):
+        played += _play(pool, jobs[start : start + _AT_ONCE], config)
+        on_progress(len(played))
+    return played
+
+
+def places_of(demonstrations: list[Demonstration]) -> dict[str, int]:
+    """Kind of receptacle -> highest number seen."""
+    highest: Counter[str] = Counter()
+    for demonstration in demonstrations:
+        for place in (action[6:] for action in demonstration.admissible if action.startswith("go to ")):
+            kind, number = place.rsplit(" ", 1)
+            highest[kind] = max(highest[kind], int(number))
+    return dict(highest)
+
+
+class _Player:
+    """One demonstrated episode in the making."""
+
+    def __init__(self, task: Task, episode: int, config: DemonstrationConfig, opening: Dialogue) -> None:
+        self.task = task
+        self.dialogue = opening
+        self.rng = random.Random(f"demonstration/{config.seed}/{task.task_id}/{episode}")
+        self.demonstrator = Demonstrator.start(opening.task, opening.admissible, self.rng)
+        self.noise = self.rng.choice(config.noise)
+        self.first_admissible = opening.admissible
+        self.turns: list[DemonstratedTurn] = []
+        self.success = False
+
+    def choose(self) -> tuple[str, bool, str]:
+        """(demonstrated action, whether it is a blind search, action to play)."""
+        demonstrated, searching = self.demonstrator.act(self.dialogue.admissible)
+        draw = self.rng.random()
+        if draw < self.noise * 2 / 3:
+            return demonstrated, searching, self.rng.choice(self.dialogue.admissible)
+        if draw < self.noise:
+            return demonstrated, searching, self.rng.choice(list(self._impossible()))
+        return demonstrated, searching, demonstrated
+
+    def _impossible(self) -> Iterator[str]:
+        """Actions that mostly fail: the policy must learn to go on after one."""
+        here = self.demonstrator.place or self.demonstrator.receptacles[0]
+        yield f"take {self.demonstrator.goal.object} 1 from {here}"
+        yield f"move {self.demonstrator.goal.object} 1 to {here}"
+        yield f"open {self.rng.choice(self.demonstrator.receptacles)}"
+        yield f"go to {here}"
+
+    def finished(self) -> Demonstration:
+        """The episode as it was played."""
+        return Demonstration(
+            self.task.task_id,
+            self.task.task_type,
+            self.dialogue.opening,
+            self.first_admissible,
+            tuple(self.turns),
+            self.success,
+        )
+
+
+def _play(pool: EnvironmentPool, jobs: list[tuple[Task, int]], config: DemonstrationConfig) -> list[Demonstration]:
+    openings = pool.reset([(task, 0) for task, _ in jobs])
+    players = [
+        _Player(task, episode, config, Dialogue(opening.observation, opening.admissible))
+        for (task, episode), opening in zip(jobs, openings, strict=True)
+    ]
+    running = list(range(len(players)))
+    while running:
+        chosen = {slot: players[slot].choose() for slot in running}
+        results = pool.step({slot: played for slot, (_, _, played) in chosen.items()})
+        for slot, (demonstrated, searching, played) in chosen.items():
+            player, result = players[slot], results[slot]
+            turn = DemonstratedTurn(demonstrated, played, result.observation, result.admissible, searching)
+            player.turns.append(turn)
+            player.demonstrator.read(played, result.observation)
+            player.dialogue.answer(played, result.observation, result.admissible)
+            player.success = result.success
+        running = [slot for slot in running if not results[slot].done]
+    return [player.finished() for player in players]

@@ -1,0 +1,149 @@
+"""`paw-bench warm-start`: demonstrations, tokenizer, behaviour cloning, and the choice of a checkpoint by its rule.
+
+The rule is part of the config and so fixed beforehand: the first checkpoint whose success on the tune panel lies in
+`target_success`. Games of the valid panels are neither demonstrated nor looked at.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from paw_bench.config.schema import EnvironmentConfig, EvaluationConfig, ExperimentConfig
+from paw_bench.envs.panels import Panel, load_panels
+from paw_bench.envs.pool import EnvironmentPool
+from paw_bench.errors import UserError
+from paw_bench.store.atomic import write_json
+from paw_bench.warm_start.config import SizeConfig, WarmStartConfig
+
+PRESETS = {
+    "embedded": WarmStartConfig(name="embedded", size=SizeConfig(hidden=128, intermediate=384, layers=4, heads=4)),
+    "embedded-small": WarmStartConfig(
+        name="embedded-small", size=SizeConfig(hidden=64, intermediate=192, layers=2, heads=2)
+    ),
+}
+
+
+def warm_start(config: WarmStartConfig, output: Path, *, workers: int, threads: int) -> dict[str, Any]:
+    """Make the model into `output` (which must not exist) and return its record (`warm_start.json`).
+
+    Raises UserError when `output` exists, and when no checkpoint satisfies the rule.
+    """
+    if output.exists():
+        raise UserError(f"{output} exists already", "choose another --output, or remove it")
+    games = config.demonstrations.games
+    environment = EnvironmentConfig(games=games, max_turns=config.demonstrations.max_turns, invalid_action="admissible")
+    panels = load_panels(environment)
+    with EnvironmentPool(environment, workers=workers, timeout_s=60.0) as pool:
+        return _make(config, environment, panels, pool, output, threads)
+
+
+def _make(
+    config: WarmStartConfig,
+    environment: EnvironmentConfig,
+    panels: dict[str, Panel],
+    pool: EnvironmentPool,
+    output: Path,
+    threads: int,
+) -> dict[str, Any]:
+    import torch
+
+    from paw_bench.warm_start.demonstrations import places_of, play_demonstrations
+    from paw_bench.warm_start.examples import examples_of, texts_of
+    from paw_bench.warm_start.tokenizer import build_tokenizer
+    from paw_bench.warm_start.train import Progress as TrainProgress
+    from paw_bench.warm_start.train import build_model, train
+
+    torch.set_num_threads(threads)
+    experiment = ExperimentConfig(environment=environment, prompt=config.prompt, context=config.context)
+    tasks = panels["train"].tasks
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        bar = bars.add_task("demonstrations", total=len(tasks) * config.demonstrations.episodes_per_game)
+        demonstrations = play_demonstrations(
+            pool, tasks, config.demonstrations, lambda played: bars.update(bar, completed=played)
+        )
+    texts = [
+        text for demonstration in demonstrations for text in texts_of(demonstration, config.prompt, config.context)
+    ]
+    tokenizer = build_tokenizer(texts, places_of(demonstrations), config.vocabulary)
+    examples = [
+        example
+        for demonstration in demonstrations
+        for example in examples_of(demonstration, tokenizer, config.prompt, config.context, config.search_weight)
+    ]
+    model = build_model(config.size, tokenizer, config.training.seed)
+    record: dict[str, Any] = {
+        "config": config.model_dump(mode="json"),
+        "panels": {name: panels[name].sha256 for name in ("train", "tune")},
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "vocabulary": len(tokenizer),
+        "demonstrations": {
+            "episodes": len(demonstrations),
+            "success": sum(demonstration.success for demonstration in demonstrations) / len(demonstrations),
+            "examples": len(examples),
+        },
+        "training": [],
+        "tune": [],
+    }
+
+    def note(progress: TrainProgress) -> None:
+        record["training"].append([progress.step, progress.action_loss, progress.observation_loss, progress.seconds])
+        print(
+            f"step {progress.step}/{config.training.steps}: action loss {progress.action_loss:.3f}, observation loss "
+            f"{progress.observation_loss:.3f}, {progress.seconds:.0f} s",
+            flush=True,
+        )
+
+    def choose(step: int) -> bool:
+        success = _tune_success(experiment, model, tokenizer, pool, panels["tune"])
+        record["tune"].append([step, success])
+        print(f"step {step}: success on the tune panel {success:.1%}", flush=True)
+        low, high = config.target_success
+        return low <= success <= high
+
+    if not train(model, examples, config.training, note, choose):
+        raise UserError(
+            f"no checkpoint's success on the tune panel lies in {config.target_success}: {record['tune']}",
+            "train longer (--steps), or checkpoint more often",
+        )
+    _publish(model, tokenizer, record, output)
+    return record
+
+
+def _tune_success(
+    experiment: ExperimentConfig, model: Any, tokenizer: Any, pool: EnvironmentPool, panel: Panel
+) -> float:
+    from paw_bench.evaluation.play import play_panel
+    from paw_bench.rollout.codec import TurnCodec
+    from paw_bench.rollout.collector import Collector
+    from paw_bench.rollout.engine import TransformersEngine
+
+    engine = TransformersEngine(
+        model,
+        end_id=tokenizer.eos_token_id,
+        pad_id=tokenizer.pad_token_id,
+        max_tokens=experiment.context.max_response_tokens,
+        batch=256,
+    )
+    codec = TurnCodec(tokenizer, experiment.prompt, experiment.context)
+    collector = Collector(experiment, pool, engine, codec)
+    episodes = play_panel(collector, panel, EvaluationConfig(panel="tune"), seed=0)
+    return sum(episode.success for episode in episodes) / len(episodes)
+
+
+def _publish(model: Any, tokenizer: Any, record: dict[str, Any], output: Path) -> None:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
+    try:
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        write_json(temporary / "warm_start.json", record)
+        temporary.rename(output)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
