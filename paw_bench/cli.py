@@ -152,5 +152,35 @@ def init(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="An empty
         print(path)
 
 
+@app.command(
+    "warm-start",
+    epilog=_examples(
+        "paw-bench warm-start embedded --output my-embedded", "paw-bench warm-start embedded-small --output my-small"
+    ),
+)
+def warm_start(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="embedded or embedded-small.")],
+    *,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make; its name then works as model.name.")],
+    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Training steps, at most.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="Seed of weights and batches.")] = None,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that play games.")] = 2,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="CPU threads of torch.")] = 1,
+) -> None:
+    """Make an embedded model: play demonstrations, clone them, choose a checkpoint by the rule in its config."""
+    from paw_bench.config.schema import ExecutionConfig
+    from paw_bench.sweep.environment import ensure_environment
+    from paw_bench.warm_start import main as warm
+
+    if model not in warm.PRESETS:
+        raise UserError(f"warm-start: there is no model {model!r}", f"give one of: {', '.join(warm.PRESETS)}")
+    ensure_environment(ExecutionConfig(threads=threads))
+    preset = warm.PRESETS[model]
+    asked = {key: value for key, value in (("steps", steps), ("seed", seed)) if value is not None}
+    config = preset.model_copy(update={"training": preset.training.model_copy(update=asked)})
+    warm.warm_start(config, output, workers=workers, threads=threads)
+    print(f"made {output}; use it with: --set model.name={output}")
+
+
 if __name__ == "__main__":
     main()
