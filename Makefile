@@ -1,0 +1,40 @@
+# The two commands of the README. Both make their own virtual environment in .venv first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# torch goes first: whatever is installed after it then finds the version it wants.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: sweep test lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make sweep   install, then the quickstart sweep: three arms, two seeds, a table and figures"
+	@echo "make test    install with the test extra, then the tests"
+	@echo "make lint    ruff and mypy"
+
+sweep: $(VENV)/installed
+	$(BIN)/paw-bench sweep experiments/quickstart.yaml --scale embedded
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy paw_bench analysis
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "paw_bench needs Python >= 3.11; try: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV): some minutes (two packages are compiled)"
+	$(INSTALL) torch==2.13.0
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(INSTALL) --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache
