@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 import traceback
@@ -105,7 +106,7 @@ def _log_tail(status: RunStatus) -> list[str]:
     if status.log is None or not status.log.exists():
         return []
     tail = status.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-    return [f"  the end of {status.log}:", *(f"  | {line}" for line in tail)]
+    return [f"  the end of {os.path.relpath(status.log)}:", *(f"  | {line}" for line in tail)]
 
 
 def _report(sweep: SweepDirectory) -> list[str]:

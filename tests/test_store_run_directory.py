@@ -111,6 +111,12 @@ def test_a_failure_while_saving_leaves_the_older_checkpoint(run: RunDirectory) -
     assert os.listdir(run.path / "checkpoints") == ["update-000005"]
 
 
+def test_a_disk_that_is_full_while_saving_is_named_whatever_library_says_it(run: RunDirectory) -> None:
+    with pytest.raises(StoreError, match="update-000005: no space left on the disk"), run.checkpoint_writer(5):
+        raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+    assert os.listdir(run.path / "checkpoints") == []
+
+
 def test_rewind_drops_what_came_after_the_checkpoint(run: RunDirectory) -> None:
     for update in range(1, 11):
         run.append_metrics({"update": update})

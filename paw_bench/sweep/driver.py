@@ -85,6 +85,10 @@ class Driver:
         except Interrupted:
             self._stop_all()
             raise
+        except StoreError:
+            if self._active:
+                self._screen.note(f"{len(self._active)} run(s) go on by themselves; the same command waits for them")
+            raise
         return list(self._statuses.values())
 
     def _status(self, run_id: str) -> RunStatus:
