@@ -35,8 +35,9 @@ def task_types(results: Results) -> list[str]:
 
 
 def cells(results: Results) -> pd.DataFrame:
-    """One row a condition, arm, phase (before, after) and task type; finished runs only.
+    """One row a condition, arm, phase and task type; finished runs only.
 
+    Phases: before, after, and gain (after minus before, run by run, for the runs that were evaluated before training).
     Columns: condition, arm, phase, task_type, mean, half_width (95 % t interval over seeds), sd (over seeds), n and
     planned (seeds), gap (why there is no interval), seeds, games (episodes a run and type), mixed_games (whether the
     seeds were not all evaluated on the same games), run_ids, result_sha256. Success is a fraction.
@@ -45,7 +46,7 @@ def cells(results: Results) -> pd.DataFrame:
     for condition in results.conditions:
         for arm in results.arms:
             planned = _planned_seeds(results, condition, arm)
-            for phase in ("before", "after"):
+            for phase in ("before", "after", "gain"):
                 for task_type in task_types(results):
                     found = _finished(results, condition, arm, phase, task_type)
                     interval = t_interval(found["success"].to_numpy())
@@ -113,16 +114,19 @@ def comparisons(results: Results) -> pd.DataFrame:
 def wide(results: Results, long: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
     """The ablation table at full precision, one row a condition and arm: `<type>_mean`, `<type>_half_width`, ...
 
-    Fractions, not percent. `all_before_*` is the success before training, `difference_*` the comparison with the
-    reference arm.
+    Fractions, not percent. `all_before_*` is the success before training, `gain_*` after minus before, `difference_*`
+    the comparison with the reference arm.
     """
     rows = []
     for (condition, arm), group in long.groupby(["condition", "arm"], sort=False):
-        after, before = (group[group["phase"] == phase].set_index("task_type") for phase in ("after", "before"))
+        after, before, gain = (
+            group[group["phase"] == phase].set_index("task_type") for phase in ("after", "before", "gain")
+        )
         row: dict[str, Any] = {"condition": condition, "arm": arm}
         for task_type in after.index:
             row |= {f"{task_type}_{part}": after.at[task_type, part] for part in ("mean", "half_width")}
         row |= {f"all_before_{part}": before.at[ALL, part] for part in ("mean", "half_width")}
+        row |= {f"gain_{part}": gain.at[ALL, part] for part in ("mean", "half_width")}
         row |= dict.fromkeys(f"difference_{part}" for part in _DIFFERENCE)
         pairs = compared[compared["reference"] == results.reference]
         pair = pairs[(pairs["condition"] == condition) & (pairs["arm"] == arm)]
@@ -137,7 +141,13 @@ _DIFFERENCE = ("mean", "half_width", "p", "p_holm", "resolved", "method")
 
 
 def _finished(results: Results, condition: str, arm: str, phase: str, task_type: str) -> pd.DataFrame:
-    """Rows of the evaluation frame, one a finished run, in the order of the seeds."""
+    """Rows of the evaluation frame, one a finished run, in the order of the seeds; of both phases for the gain."""
+    if phase == "gain":
+        before = _finished(results, condition, arm, "before", task_type).set_index("run_id")
+        after = _finished(results, condition, arm, "after", task_type).set_index("run_id")
+        both = after.loc[after.index.isin(before.index)].copy()
+        both["success"] -= before["success"]
+        return both.reset_index()
     frame = results.evaluation
     wanted = (frame["condition"] == condition) & (frame["arm"] == arm) & (frame["phase"] == phase)
     wanted &= (frame["task_type"] == task_type) & frame["run_id"].isin(results.done()["run_id"])

@@ -38,13 +38,13 @@ class Grid:
 
 def markdown(grid: Grid) -> str:
     """A pipe table with its caption above and its notes below."""
-    lines = [f"**{_markdown(grid.caption)}**", ""]
+    lines = [f"**{escape_markdown(grid.caption)}**", ""]
     lines += [_pipes(grid.columns), "|" + " :-- |" + " --: |" * (len(grid.columns) - 1)]
     for number, row in enumerate(grid.rows):
         if number in grid.headings:
-            lines.append(f"| *{_markdown(grid.headings[number])}* |" + " |" * (len(grid.columns) - 1))
+            lines.append(f"| *{escape_markdown(grid.headings[number])}* |" + " |" * (len(grid.columns) - 1))
         lines.append(_pipes(row))
-    lines += ["", *(f"- {_markdown(note)}" for note in grid.notes)]
+    lines += ["", *(f"- {escape_markdown(note)}" for note in grid.notes)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -114,10 +114,11 @@ def _that_fit(grid: Grid, width: int) -> list[list[int]]:
 
 
 def _pipes(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(map(_markdown, cells)) + " |"
+    return "| " + " | ".join(map(escape_markdown, cells)) + " |"
 
 
-def _markdown(cell: str) -> str:
+def escape_markdown(cell: str) -> str:
+    """The text on one line, with nothing in it that Markdown would take for markup."""
     return re.sub(r"([\\`*_\[\]<>|#~$])", r"\\\1", _one_line(cell))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,8 +36,11 @@ class Results:
     """(arm, arm it is compared with): the family of tests, fixed in the plan."""
     conditions: tuple[str, ...]
     """Combinations of the axes' values, in the order of the plan; one empty string where there are no axes."""
+    changes: dict[str, Record]
+    """Arm -> dotted key -> {base, arm}: what the arm changes."""
     seconds_predicted: float
-    """Predicted wall time of the whole sweep (NaN: the plan makes no prediction)."""
+    """Predicted wall time of the whole sweep with `parallel` runs at a time (NaN: it could not be predicted)."""
+    parallel: int
     runs: pd.DataFrame
     evaluation: pd.DataFrame
     metrics: pd.DataFrame
@@ -66,7 +70,7 @@ def load(path: Path | str) -> Results:
     plan = _plan(sweep)
     read = [read_run(sweep.run_path(run["run_id"]), run) for run in plan.runs]
     for records in read:
-        records.run["seconds_predicted"] = plan.seconds_predicted_per_run
+        records.run["seconds_predicted"] = plan.seconds_run[records.run["arm"]]
     axes = tuple(dict.fromkeys(key for run in plan.runs for key in run["axes"]))
     return Results(
         path=sweep.path,
@@ -76,7 +80,9 @@ def load(path: Path | str) -> Results:
         reference=plan.reference,
         comparisons=plan.comparisons,
         conditions=tuple(dict.fromkeys(condition_of(run["axes"]) for run in plan.runs)),
-        seconds_predicted=plan.seconds_predicted,
+        changes=plan.changes,
+        seconds_predicted=math.nan if plan.seconds_total is None else plan.seconds_total,
+        parallel=plan.parallel,
         runs=frame([*(records.run for records in read), *_unplanned(sweep, plan.runs, axes)], RUNS, axes),
         evaluation=_joined((records.evaluation for records in read), EVALUATION),
         metrics=_joined((records.metrics for records in read), METRICS),
@@ -92,8 +98,11 @@ class _Plan(NamedTuple):
     arms: tuple[str, ...]
     reference: str
     comparisons: tuple[tuple[str, str], ...]
-    seconds_predicted: float
-    seconds_predicted_per_run: float
+    changes: dict[str, Record]
+    seconds_total: float | None
+    seconds_run: dict[str, float | None]
+    """Arm -> predicted seconds of one run."""
+    parallel: int
 
 
 def _plan(sweep: SweepDirectory) -> _Plan:
@@ -102,22 +111,26 @@ def _plan(sweep: SweepDirectory) -> _Plan:
     try:
         plan = sweep.info["plan"]
         runs = [{key: run[key] for key in ("run_id", "arm", "axes", "seed")} for run in plan["runs"]]
-        if not runs:
-            raise StoreError(f"{file}: plans no run", "plan it again: paw-bench sweep EXPERIMENT")
-        arms = tuple(dict.fromkeys(run["arm"] for run in runs))
-        reference = plan.get("reference", arms[0])
-        pairs = plan.get("comparisons", [[arm, reference] for arm in arms if arm != reference])
-        comparisons = tuple((arm, against) for arm, against in pairs)
-        strangers = {reference, *(arm for pair in comparisons for arm in pair)} - set(arms)
-        if strangers:
-            raise StoreError(f"{file}: compares {', '.join(sorted(strangers))}, which no run has", "plan it again")
-        predicted = plan.get("predicted_seconds") or {"total": math.nan, "per_run": math.nan}
-        return _Plan(runs, arms, reference, comparisons, float(predicted["total"]), float(predicted["per_run"]))
+        found = _Plan(
+            runs=runs,
+            arms=tuple(plan["arms"]),
+            reference=plan["reference"],
+            comparisons=tuple((arm, against) for arm, against in plan["comparisons"]),
+            changes={arm: dict(plan["changes"][arm]) for arm in plan["arms"]},
+            seconds_total=plan["cost"]["total_seconds"],
+            seconds_run={arm: plan["cost"]["run_seconds"][arm] for arm in plan["arms"]},
+            parallel=plan["cost"]["parallel"],
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"{file}: its plan lacks what every plan has ({type(error).__name__}: {error})",
             "plan it again: paw-bench sweep EXPERIMENT (finished runs are kept)",
         ) from None
+    strangers = {found.reference, *(run["arm"] for run in runs), *chain(*found.comparisons)} - set(found.arms)
+    if strangers or not runs:
+        problem = f"names {', '.join(sorted(strangers))}, which is no arm of it" if strangers else "holds no run"
+        raise StoreError(f"{file}: its plan {problem}", "plan it again: paw-bench sweep EXPERIMENT")
+    return found
 
 
 def _unplanned(sweep: SweepDirectory, planned: list[Record], axes: Iterable[str]) -> list[Row]:

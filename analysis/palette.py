@@ -1,16 +1,20 @@
 """One look for each arm in every figure: a colour-blind safe colour, a line style and a marker.
 
-Colours are those of Okabe and Ito (2008) that keep their contrast on white; arms that share a colour, or whose greys
-come close in print, differ in line style and marker.
+Black is the reference arm's alone. The others take the colours of Okabe and Ito (2008) that keep their contrast on
+white, and two of Paul Tol's muted set. Arms that share a colour, or whose greys come close in print, differ in line
+style and marker.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-LINE_STYLES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
+REFERENCE = "#000000"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
+Dash = Literal["-"] | tuple[float, tuple[float, ...]]
+LINE_STYLES: tuple[Dash, ...] = (
     "-",
     (0, (5, 1.5)),
     (0, (1, 1)),
@@ -26,20 +30,19 @@ class Look:
     """How an arm is drawn."""
 
     colour: str
-    line: str | tuple[int, tuple[float, ...]]
+    line: Dash
     marker: str
+    order: int
+    """Place of the arm, to stagger the markers of curves that lie on each other."""
 
 
 def looks(arms: Sequence[str], reference: str) -> dict[str, Look]:
     """The look of each arm: black, solid and round for the reference, the others in the order of the experiment file.
 
-    The numbers of colours, line styles and markers have no common divisor greater than 1 pair by pair, so no look
-    comes twice before 462 arms.
+    No look comes twice before 264 arms, the least common multiple of 8 colours, 6 line styles and 11 markers.
     """
-    ordered = [arm for arm in arms if arm == reference] + [arm for arm in arms if arm != reference]
-    return {
-        arm: Look(
-            colour=COLOURS[i % len(COLOURS)], line=LINE_STYLES[i % len(LINE_STYLES)], marker=MARKERS[i % len(MARKERS)]
-        )
-        for i, arm in enumerate(ordered)
-    }
+    chosen = {reference: Look(REFERENCE, LINE_STYLES[0], MARKERS[0], 0)}
+    for i, arm in enumerate((arm for arm in arms if arm != reference), start=1):
+        line, marker = LINE_STYLES[i % len(LINE_STYLES)], MARKERS[i % len(MARKERS)]
+        chosen[arm] = Look(COLOURS[(i - 1) % len(COLOURS)], line, marker, i)
+    return chosen

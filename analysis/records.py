@@ -76,12 +76,12 @@ def read_run(path: Path, planned: Record) -> RunRecords:
         try:
             records = _read(RunDirectory(path), run)
         except (StoreError, KeyError, ValueError, TypeError, OSError) as error:
-            problem = _describe(error)
+            problem = _describe(error).replace(f"{path}/", "")
             finished = (path / "result.json").exists()
             unusable = {"status": "damaged" if finished else "unreadable", "reason": problem}
             return RunRecords.empty({**run, **unusable}, [f"{_name(run)}: not used: {problem}"])
     # A running run may be caught in the middle of an append: its torn line is no damage.
-    records.problems += [f"{_name(run)}: {warning.message}" for warning in caught]
+    records.problems += [f"{_name(run)}: {warning.message}".replace(f"{path}/", "") for warning in caught]
     return records
 
 
@@ -252,6 +252,9 @@ def _check(result: Record, evaluation: pd.DataFrame, run: Row) -> None:
         said[phase, ALL] = summary["success"]
         for name, group in summary["by_type"].items():
             said[phase, TASK_TYPES.get(name, name)] = group["success"]
+    games = evaluation[(evaluation["task_type"] == ALL)][["panel", "panel_hash", "games"]].drop_duplicates()
+    if len(games) > 1:
+        raise ValueError("episodes.jsonl: the phases were not played on the same games")
     if ("after", ALL) not in said:
         raise ValueError("result.json has no evaluation after training")
     played: dict[tuple[str, str], float] = defaultdict(lambda: math.nan)

@@ -37,6 +37,7 @@ def ablation(results: Results, cells: pd.DataFrame, comparisons: pd.DataFrame) -
                     arm,
                     *(_cell(cell["after", task_type]) for task_type in types),
                     _cell(cell["before", ALL]),
+                    _cell(cell["gain", ALL], sign="+"),
                     *_against_reference(results, comparisons, condition, arm),
                     f"{overall['n']}/{overall['planned']}",
                 )
@@ -48,6 +49,7 @@ def ablation(results: Results, cells: pd.DataFrame, comparisons: pd.DataFrame) -
             "Arm",
             *(name.capitalize() for name in types),
             "All before RL",
+            "Gain",
             f"All against {results.reference}",
             "Verdict",
             "Seeds",
@@ -69,7 +71,8 @@ def comparison_table(results: Results, comparisons: pd.DataFrame) -> Grid:
         for _, row in group.iterrows():
             rows.append(
                 (
-                    f"{row['arm']} {MINUS} {row['reference']}",
+                    row["arm"],
+                    row["reference"],
                     _difference(row),
                     row["method"] or row["gap"],
                     str(row["n"]),
@@ -181,6 +184,43 @@ def cost(results: Results) -> Grid:
     )
 
 
+def runs(results: Results) -> Grid:
+    """Every run of the plan with its state and what identifies it; then folders that the plan does not hold."""
+    rows = []
+    for run in results.runs.to_dict("records"):
+        updates = NOTHING if pd.isna(run["updates"]) else f"{run['updates']}/{run['updates_planned']}"
+        attempts = NOTHING if pd.isna(run["attempts"]) else str(run["attempts"])
+        where = run["condition"] or NOTHING
+        rows.append(
+            (
+                *((run["arm"], where, str(run["seed"])) if run["planned"] else (NOTHING, NOTHING, NOTHING)),
+                f"{run['status']}: {run['reason']}" if run["reason"] else run["status"],
+                updates,
+                *(_number(100 * run[f"success_{phase}"], 1) for phase in ("before", "after")),
+                attempts,
+                run["run_id"],
+                run["result_sha256"][:12] or NOTHING,
+                " ".join(commit[:10] + commit[40:] for commit in run["commits"].split()) or NOTHING,
+            )
+        )
+    columns = ("Arm", "Axes", "Seed", "Status", "Updates", "Before", "After", "Attempts", "Run", "Result", "Commit")
+    notes = (
+        "Before, after: success in percent over all evaluation episodes. Run: folder below runs/. Result: SHA-256 of "
+        "its result.json, which holds those of its files. Commit: + where the tree held uncommitted changes.",
+    )
+    return Grid("runs", f"{results.name}: runs", columns, tuple(rows), notes, wide=True)
+
+
+def changes(results: Results) -> Grid:
+    """What each arm changes against the base, as the plan proved it."""
+    rows = [
+        (arm, key, str(change["base"]), str(change["arm"]))
+        for arm in results.arms
+        for key, change in (results.changes[arm] or {"nothing": {"base": "", "arm": ""}}).items()
+    ]
+    return Grid("changes", f"{results.name}: arms", ("Arm", "Key", "Base", "Arm's value"), tuple(rows))
+
+
 def _cost_notes(results: Results) -> Iterable[str]:
     yield (
         "Minutes a run, mean over finished runs, then seconds an update, and training tokens a run in millions "
@@ -188,9 +228,9 @@ def _cost_notes(results: Results) -> Iterable[str]:
     )
     done = results.done()
     if math.isnan(results.seconds_predicted):
-        yield "The plan made no prediction."
+        yield "The time of the whole sweep could not be predicted when it began."
     else:
-        yield f"Whole sweep, predicted: {results.seconds_predicted / 60:.1f} min."
+        yield f"Predicted: {results.seconds_predicted / 60:.1f} min with {results.parallel} runs at a time."
     if len(done) and done["started"].notna().any():
         wall = done["published"].max() - done["started"].min()
         yield (
@@ -211,13 +251,13 @@ def _ablation_notes(results: Results, cells: pd.DataFrame, comparisons: pd.DataF
     )
     yield (
         f"Success in percent{' on ' + where if where else ''}: mean ± half-width of the 95 % t interval over seeds. "
-        "All is over episodes, not the mean of the columns."
+        "All is over episodes, not the mean of the columns. Gain: All after minus before, run by run."
     )
     if cells["mixed_games"].any() or (comparisons["gap"] == DIFFERENT_GAMES).any():
         yield "§ seeds evaluated on different games. Arms that were evaluated on different games are not compared."
     if len(comparisons):
         yield (
-            f"Against {results.reference}: percentage points with the 95 % t interval over seeds, {_methods(comparisons)}. "
+            f"Against {results.reference}: points with the 95 % t interval over seeds, {_methods(comparisons)}. "
             f"resolved: p < .05 after Holm's correction for the {len(comparisons)} planned comparisons "
             "(the intervals are not adjusted)."
         )
@@ -251,8 +291,8 @@ def _against_reference(results: Results, comparisons: pd.DataFrame, condition: s
     return (_difference(pair.iloc[0]), _verdict(pair.iloc[0])) if len(pair) else (NOTHING, "not planned")
 
 
-def _cell(row: pd.Series) -> str:
-    value = _estimate(100 * row["mean"], 100 * row["half_width"], row["gap"])
+def _cell(row: pd.Series, sign: str = "") -> str:
+    value = _estimate(100 * row["mean"], 100 * row["half_width"], row["gap"], sign=sign)
     return f"{value} §" if row["mixed_games"] else value
 
 

@@ -58,8 +58,19 @@ class Sweep:
             for arm in arms
         ]
         self.arms = tuple(arms)
+        planned = {
+            "arms": list(arms),
+            "reference": arms[0],
+            "comparisons": [[arm, arms[0]] for arm in arms[1:]],
+            "runs": self.runs,
+            "changes": {
+                arm: {"world_model.enabled": {"base": False, "arm": True}} if i else {} for i, arm in enumerate(arms)
+            },
+            "cost": {"run_seconds": dict.fromkeys(arms, 200.0), "total_seconds": 700.0, "parallel": 2},
+            **plan,
+        }
         document = {"name": "ablations", "scale": "embedded", "source": "experiments/ablations.yaml", "text": ""}
-        document |= {"text_sha256": "", "created": 1.7e9, "plan": {"runs": self.runs, **plan}}
+        document |= {"text_sha256": "", "created": 1.7e9, "plan": planned}
         write(path / "sweep.json", document)
 
     def folder(self, arm: str, seed: int, **axes: Any) -> Path:
@@ -166,12 +177,13 @@ class Sweep:
     def _episodes(
         self, arm: str, seed: int, rng: np.random.Generator, wins: Mapping[str, Sequence[int]], panel_hash: str
     ) -> list[dict[str, Any]]:
-        shift = np.random.default_rng(seed).normal(0, 0.2)
+        first = np.random.default_rng([seed, 10_000])  # arms share the initial weights and the noise of a game
+        shift = first.normal(0, 0.2)
         records = []
         for phase, gain in (("before", 0.0), ("after", self._gain(arm) + rng.normal(0, 0.1))):
             for game in range(self.games):
                 kind = game % len(TYPES)
-                drawn = rng.random() < logistic(-0.9 + shift + EASE[kind] + gain)
+                drawn = (first if phase == "before" else rng).random() < logistic(-0.9 + shift + EASE[kind] + gain)
                 success = bool(wins[phase][game]) if phase in wins else bool(drawn)
                 records.append(
                     {

@@ -1,0 +1,104 @@
+"""What the figures share: curves with bands, limits, legends, wrapped names."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.curves import Curve
+from analysis.palette import Look
+
+BAND_SEEDS = 3
+"""Bands are drawn from so many seeds on: with two, a 95 % t interval is 13 standard errors wide and hides the panel, so
+the seeds' own lines stand for it."""
+
+
+def by_arm(rows: pd.DataFrame, arms: Sequence[str]) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each arm that has some, in the order of the experiment file."""
+    groups = {str(arm): part for arm, part in rows.groupby("arm")}
+    return [(arm, groups[arm]) for arm in arms if arm in groups]
+
+
+def draw_curve(
+    axes: Axes, found: Curve, look: Look, *, scale: float, seeds: bool = False, band: bool = True, marks: int = 5
+) -> None:
+    """Mean with about `marks` markers, band, and thin lines for the seeds."""
+    updates = found.seeds.index.to_numpy()
+    if seeds:
+        axes.plot(updates, scale * found.seeds.to_numpy(), color=look.colour, linewidth=0.4, alpha=0.45, zorder=2)
+    if band and found.seeds.shape[1] >= BAND_SEEDS:
+        low, high = (scale * (found.mean + sign * found.half_width).to_numpy() for sign in (-1, 1))
+        axes.fill_between(updates, low, high, color=look.colour, alpha=0.13, linewidth=0, zorder=1)
+    every = max(1, len(updates) // marks)
+    axes.plot(
+        *(updates, scale * found.mean.to_numpy()),
+        color=look.colour,
+        linestyle=look.line,
+        marker=look.marker,
+        markevery=(int((0.3 + 0.37 * look.order) % 1 * every), every),
+        markeredgewidth=0,
+        zorder=3,
+    )
+
+
+def limits(curves: Iterable[Curve], *, scale: float, means: bool = False) -> tuple[float, float]:
+    """Limits that hold the seeds' lines, or the means; a wide band may run out of them."""
+    return span([scale * (found.mean if means else found.seeds).to_numpy().ravel() for found in curves])
+
+
+def span(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Limits around all finite values, with a margin."""
+    values = np.concatenate(arrays) if arrays else np.array([])
+    values = values[np.isfinite(values)]
+    if len(values) == 0:
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    margin = 0.08 * (high - low) or 0.05 * max(abs(high), 0.1)
+    return low - margin, high + margin
+
+
+def finish(grid: np.ndarray, used: int, label: str) -> None:
+    """Hide the panels after the first `used` ones; label the lowest of each column."""
+    for axes in list(grid.flat)[used:]:
+        axes.set_visible(False)
+    for column in grid.T:
+        lowest = [axes for axes in column if axes.get_visible()][-1:]
+        for axes in lowest:
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel(label)
+
+
+_LEGEND_CHARACTERS = 58
+"""Characters that fit into a column at the style's font size; a handle takes about 9."""
+
+
+def legend(figure: Figure, entries: Sequence[tuple[str, Look]]) -> None:
+    """Below the panels: side by side where the names are short, else in two columns of wrapped names."""
+    widest = max(len(name) for name, _ in entries) + 9
+    columns = min(len(entries), _LEGEND_CHARACTERS // widest)
+    wrap = 44
+    if len(entries) > 3 * max(columns, 1):
+        columns, wrap = 2, 24
+    handles = [
+        Line2D(
+            *([], []),
+            color=look.colour,
+            linestyle=look.line,
+            marker=look.marker,
+            markeredgewidth=0,
+            label=wrapped(name, wrap),
+        )
+        for name, look in entries
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(columns, 1))
+
+
+def wrapped(name: str, width: int) -> str:
+    """The name on lines of at most `width` characters."""
+    return textwrap.fill(name, width, break_on_hyphens=False)

@@ -1,0 +1,177 @@
+"""The report of a sweep: every table and figure, and one page that ties them together.
+
+Built beside the old report and swapped in as a whole, so that a reader never finds half of one. The tables and CSV
+files depend on the run files alone: the same files give the same bytes, wherever the sweep directory lies.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from analysis import cells, figures, grid, tables
+from analysis.drawing import BAND_SEEDS
+from analysis.load import Results, load
+from paw_bench.store.atomic import publish_directory, temporary_sibling, writing
+from paw_bench.store.lock import locked
+from paw_bench.store.sweep_directory import SweepDirectory
+
+_CAPTIONS = {
+    "learning_curves": (
+        "Learning curves",
+        "Success of the training episodes by update. Thin lines: seeds; thick line: their mean, as far as all seeds of "
+        f"the arm have come; band: 95 % t interval over seeds, from {BAND_SEEDS} seeds on (with two it is 13 standard "
+        "errors wide and would hide the panel).",
+    ),
+    "before_after": (
+        "Success before and after training",
+        "Success on the evaluation games. Large signs: mean over seeds with the 95 % t interval; dots: seeds; dashed: "
+        "the reference arm after training.",
+    ),
+    "world_model": (
+        "World model",
+        "Mean over seeds by update. WM loss is each arm's own form of it (clipped or not, true or shuffled targets) on "
+        "its own episodes; accuracy and perplexity are on the fixed transitions, the same for all arms. λ, clipped "
+        "and selected share only where the term is trained.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `build` wrote."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    """Everything in the folder, sorted."""
+    text: str
+    """The ablation table for a terminal, with its notes, what is missing, and what could not be used."""
+    done: int
+    planned: int
+
+    @property
+    def where(self) -> str:
+        """Where page, table and figures are, in lines for a terminal."""
+        figures = ", ".join(sorted({path.stem for path in self.files if path.parent.name == "figures"}))
+        return "\n".join(
+            [
+                f"report:  {self.folder / 'report.md'}",
+                f"table:   {self.folder / 'table.md'} (and .tex, .csv)",
+                f"figures: {self.folder / 'figures'}: {figures or 'none yet'} (PDF and PNG)",
+            ]
+        )
+
+
+def build(sweep: Path | str, *, width: int = 100) -> Report:
+    """Write the report of the sweep directory into its `report/`, replacing an earlier one. The sweep may be unfinished.
+
+    `width`: characters a line of `Report.text`. Raises StoreError where the folder holds no sweep of this schema
+    version, cannot be written, or another report of it is being written.
+    """
+    results = load(sweep)
+    final = SweepDirectory(results.path).report
+    with (
+        writing(final),
+        locked(results.path / ".report.lock", f"{final}: is being written by another process", "try again"),
+    ):
+        for leftover in results.path.glob(".report.*.tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        temporary = temporary_sibling(final)
+        try:
+            text = _write(results, temporary, width)
+            _swap(temporary, final)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    files = tuple(sorted(path for path in final.rglob("*") if path.is_file()))
+    return Report(final, files, text, len(results.done()), int(results.runs["planned"].sum()))
+
+
+def _swap(temporary: Path, final: Path) -> None:
+    """Put the new report in the place of the old one, which comes back if that fails."""
+    old = temporary_sibling(final)
+    with suppress(FileNotFoundError):
+        os.rename(final, old)
+    try:
+        publish_directory(temporary, final)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.rename(old, final)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(results: Results, folder: Path, width: int) -> str:
+    folder.mkdir()
+    long, compared = cells.cells(results), cells.comparisons(results)
+    ablation = tables.ablation(results, long, compared)
+    grids = {
+        "table": ablation,
+        "comparisons": tables.comparison_table(results, compared),
+        "world_model": tables.world_model(results),
+        "cost": tables.cost(results),
+        "runs": tables.runs(results),
+    }
+    for name, content in grids.items():
+        _text(folder / f"{name}.md", grid.markdown(content))
+    for name in ("table", "comparisons", "world_model"):
+        _text(folder / f"{name}.tex", grid.latex(grids[name]))
+    _csv(folder / "table.csv", cells.wide(results, long, compared))
+    _csv(folder / "cells.csv", long)
+    _csv(folder / "comparisons.csv", compared)
+    _csv(folder / "runs.csv", results.runs)
+    _csv(folder / "evaluation.csv", results.evaluation)
+    _csv(folder / "fixed_transitions.csv", results.fixed_transitions)
+    drawn = figures.draw(results, folder / "figures")
+    _text(folder / "report.md", _page(results, grids, drawn))
+    return _for_terminal(results, ablation, width)
+
+
+def _page(results: Results, grids: dict[str, grid.Grid], drawn: list[Path]) -> str:
+    stems = dict.fromkeys(path.stem for path in drawn)
+    captions = [(stem, *next(_CAPTIONS[name] for name in _CAPTIONS if stem.startswith(name))) for stem in stems]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+    )
+    return environment.get_template("report.md.jinja").render(
+        results=results,
+        done=len(results.done()),
+        planned=int(results.runs["planned"].sum()),
+        problems=[grid.escape_markdown(problem) for problem in results.problems],
+        ablation=grid.markdown(grids["table"]),
+        comparisons=grid.markdown(grids["comparisons"]) if results.comparisons else "",
+        figures=[{"stem": stem, "title": title, "caption": caption} for stem, title, caption in captions],
+        world_model=grid.markdown(grids["world_model"]),
+        cost=grid.markdown(grids["cost"]),
+        runs=grid.markdown(grids["runs"]),
+        arms=grid.markdown(tables.changes(results)),
+    )
+
+
+def _for_terminal(results: Results, ablation: grid.Grid, width: int) -> str:
+    lines = [grid.text(ablation, width)]
+    open_runs = results.runs[results.runs["planned"] & (results.runs["status"] != "done")]
+    for run in open_runs.to_dict("records"):
+        where = f" [{run['condition']}]" if run["condition"] else ""
+        why = f": {run['reason']}" if run["reason"] else ""
+        lines.append(f"missing: {run['arm']}{where} seed {run['seed']}: {run['status']}{why}")
+    lines += [f"problem: {problem}" for problem in results.problems]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _text(path: Path, content: str) -> None:
+    path.write_text(content, encoding="utf-8", newline="\n")
+
+
+def _csv(path: Path, content: pd.DataFrame) -> None:
+    content.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
