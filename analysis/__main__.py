@@ -22,7 +22,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     print(report.text)
-    print(report.where)
+    print(f"report: {report.files[0]}")
     return 0
 
 

@@ -49,27 +49,15 @@ class Report:
 
     folder: Path
     files: tuple[Path, ...]
-    """Everything in the folder, sorted."""
+    """Everything in the folder, `report.md` first."""
     text: str
     """The ablation table for a terminal, with its notes, what is missing, and what could not be used."""
     done: int
     planned: int
 
-    @property
-    def where(self) -> str:
-        """Where page, table and figures are, in lines for a terminal."""
-        figures = ", ".join(sorted({path.stem for path in self.files if path.parent.name == "figures"}))
-        return "\n".join(
-            [
-                f"report:  {self.folder / 'report.md'}",
-                f"table:   {self.folder / 'table.md'} (and .tex, .csv)",
-                f"figures: {self.folder / 'figures'}: {figures or 'none yet'} (PDF and PNG)",
-            ]
-        )
-
 
 def build(sweep: Path | str, *, width: int = 100) -> Report:
-    """Write the report of the sweep directory into its `report/`, replacing an earlier one. The sweep may be unfinished.
+    """Write the report of the sweep directory into its `report/`, replacing an earlier one; it may be unfinished.
 
     `width`: characters a line of `Report.text`. Raises StoreError where the folder holds no sweep of this schema
     version, cannot be written, or another report of it is being written.
@@ -88,8 +76,9 @@ def build(sweep: Path | str, *, width: int = 100) -> Report:
             _swap(temporary, final)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    files = tuple(sorted(path for path in final.rglob("*") if path.is_file()))
-    return Report(final, files, text, len(results.done()), int(results.runs["planned"].sum()))
+    files = [path for path in sorted(final.rglob("*")) if path.is_file()]
+    files.sort(key=lambda path: path.name != "report.md")
+    return Report(final, tuple(files), text, len(results.done()), int(results.runs["planned"].sum()))
 
 
 def _swap(temporary: Path, final: Path) -> None:

@@ -85,16 +85,8 @@ def comparison_table(results: Results, comparisons: pd.DataFrame) -> Grid:
                 )
             )
     columns = (
-        "Comparison",
-        "Difference",
-        "Test",
-        "Pairs",
-        "Correlation",
-        "p",
-        "p (Holm)",
-        "Verdict",
-        "Welch",
-        "Welch p",
+        *("Arm", "Against", "Difference", "Test", "Pairs", "Correlation", "p", "p (Holm)", "Verdict"),
+        *("Welch interval", "Welch p"),
     )
     notes = (
         "Success over all episodes after training, in percentage points, with the 95 % t interval (not adjusted). "
