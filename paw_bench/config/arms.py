@@ -11,7 +11,7 @@ from paw_bench.config.layers import Layer, Origin, make_layer
 from paw_bench.config.messages import closest
 from paw_bench.config.overrides import FILE
 from paw_bench.config.schema import ExperimentConfig
-from paw_bench.config.yaml_reader import Document, Path_, dotted
+from paw_bench.config.yaml_reader import Document, Place, dotted
 from paw_bench.errors import ConfigError
 
 
@@ -88,12 +88,12 @@ def _kept(only: Any, layers: Mapping[str, Layer], reference: str) -> Mapping[str
     return {name: layer for name, layer in layers.items() if name in only}
 
 
-def _check_known(name: str, arms: Mapping[str, Any], document: Document, path: Path_) -> None:
+def _check_known(name: str, arms: Mapping[str, Any], document: Document, path: Place) -> None:
     if name not in arms:
         near = closest(name, arms)
         problem = "there is no such arm" + (f": did you mean {near!r}?" if near else "")
         raise _refusal(document, path, name, problem, f"arms: {', '.join(arms)}")
 
 
-def _refusal(document: Document, path: Path_, value: Any, problem: str, remedy: str) -> ConfigError:
+def _refusal(document: Document, path: Place, value: Any, problem: str, remedy: str) -> ConfigError:
     return ConfigError(file=document.where(path), key=dotted(path), value=value, problem=problem, remedy=remedy)

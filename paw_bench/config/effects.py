@@ -2,8 +2,38 @@
 
 from __future__ import annotations
 
-from paw_bench.config.merge import Key
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from paw_bench.config.experiment_file import ExperimentFile, Point
+from paw_bench.config.layers import Layer
+from paw_bench.config.merge import Key, leaves
 from paw_bench.config.schema import ExperimentConfig
+from paw_bench.errors import ConfigError
+
+
+class Resolved(NamedTuple):
+    """The config of one arm at one axis point, at no seed yet."""
+
+    arm: str
+    point: Point
+    config: ExperimentConfig
+
+
+def refuse_idle_keys(file: ExperimentFile, resolved: Iterable[Resolved]) -> None:
+    """Raise ConfigError for a key that a layer names and that has an effect in none of its configs."""
+    idle: dict[tuple[int, Key], tuple[Layer, str] | None] = {}
+    for entry in resolved:
+        for layer, covering in _checked_layers(file, entry):
+            for key in layer.named:
+                reason = without_effect(entry.config, key) or _covered(key, covering)
+                if reason is None:
+                    idle[id(layer), key] = None
+                else:
+                    idle.setdefault((id(layer), key), (layer, reason))
+    for (_, key), found in idle.items():
+        if found is not None:
+            raise _refusal(key, *found)
 
 
 def without_effect(config: ExperimentConfig, key: Key) -> str | None:
@@ -21,3 +51,35 @@ def without_effect(config: ExperimentConfig, key: Key) -> str | None:
         case ("environment", "games", "seed" | "max_receptacles") if config.environment.games.source == "data":
             return "environment.games.source 'data' generates no games"
     return None
+
+
+def _checked_layers(file: ExperimentFile, entry: Resolved) -> Iterator[tuple[Layer, Layer | None]]:
+    """The layers whose keys must have an effect, each with the arm's layer where that lies above it.
+
+    A scale speaks for experiments that it does not know, and a `--set` may take its sense from what the base says:
+    then the base is left alone.
+    """
+    _, base, *above = file.layers(entry.arm, entry.point)
+    if not file.overrides:
+        yield base, file.arms[entry.arm]
+    yield from ((layer, None) for layer in above)
+
+
+def _covered(key: Key, covering: Layer | None) -> str | None:
+    return (
+        "the arms set it too, or name a preset, which sets all of its section"
+        if covering and key in covering.keys
+        else None
+    )
+
+
+def _refusal(key: Key, layer: Layer, reason: str) -> ConfigError:
+    where, written = layer.origin.locate(key)
+    in_world_model = "remove it, or write it beside a preset: `world_model: {preset: paw, ...}`"
+    return ConfigError(
+        file=where,
+        key=written,
+        value=dict(leaves(layer.delta)).get(key),
+        problem=f"has no effect: {reason}",
+        remedy=in_world_model if key[0] == "world_model" else "remove it",
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -18,7 +18,7 @@ from paw_bench.config.merge import Delta, Key, leaves, merge, split
 from paw_bench.config.messages import refusal
 from paw_bench.config.presets import SECTION, expand_presets
 from paw_bench.config.schema import IMPOSSIBLE
-from paw_bench.config.yaml_reader import Document, Path_, dotted
+from paw_bench.config.yaml_reader import Document, Place, dotted
 from paw_bench.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -29,7 +29,7 @@ class Origin:
     """Where a delta was written: at `inside` of the document, and it sets what lies at `mount` of the config."""
 
     document: Document
-    inside: Path_ = ()
+    inside: Place = ()
     mount: Key = ()
 
     def locate(self, path: tuple[str | int, ...]) -> tuple[str, str]:
@@ -45,6 +45,11 @@ class Layer:
     delta: Delta
     named: frozenset[Key]
     origin: Origin
+
+    @cached_property
+    def keys(self) -> frozenset[Key]:
+        """Every key that the expanded delta sets."""
+        return frozenset(key for key, _ in leaves(self.delta))
 
     def names(self, key: Key) -> bool:
         """Whether the user named this key, a section around it, or something in it."""

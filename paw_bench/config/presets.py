@@ -32,10 +32,12 @@ def presets() -> dict[str, Delta]:
 
 def expand_presets(delta: Delta, locate: Locate) -> Delta:
     """`delta` with a preset of its `world_model` written out. Raises ConfigError for a name that is no preset."""
-    section = delta.get(SECTION)
-    if isinstance(section, str):
+    if SECTION not in delta:
+        return delta
+    section = delta[SECTION]
+    if not isinstance(section, dict):
         return {**delta, SECTION: _preset(section, locate, (SECTION,))}
-    if isinstance(section, dict) and "preset" in section:
+    if "preset" in section:
         own = {key: value for key, value in section.items() if key != "preset"}
         return {**delta, SECTION: merge(_preset(section["preset"], locate, (SECTION, "preset")), own)}
     return delta
@@ -52,5 +54,5 @@ def _preset(name: Any, locate: Locate, path: tuple[str, ...]) -> Delta:
         key=key,
         value=name,
         problem="is not a preset" + (f": did you mean {near!r}?" if near else ""),
-        remedy=f"presets: {', '.join(known)}",
+        remedy=f"give one of {', '.join(known)}, or a section with the keys that you want to change",
     )

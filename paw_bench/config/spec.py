@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from paw_bench.config.messages import refusal
 from paw_bench.config.schema import SCHEMA_VERSION
-from paw_bench.config.yaml_reader import Document, Path_, dotted
+from paw_bench.config.yaml_reader import Document, Place, dotted
 from paw_bench.errors import ConfigError
 
 Spec = TypeVar("Spec", bound=BaseModel)
@@ -23,7 +23,7 @@ def check_spec(document: Document, spec: type[Spec], *, replaced: Mapping[str, A
     _check_version(document)
     replaced = replaced or {}
 
-    def locate(path: Path_) -> tuple[str, str]:
+    def locate(path: Place) -> tuple[str, str]:
         return ("--set" if path[0] in replaced else document.where(path)), dotted(path)
 
     try:

@@ -17,7 +17,7 @@ import yaml
 
 from paw_bench.errors import ConfigError
 
-Path_ = tuple[str | int, ...]
+Place = tuple[str | int, ...]
 """Where a value lies in a document: keys and list positions from the top."""
 
 
@@ -28,9 +28,9 @@ class Document:
     file: str
     data: Any
     text: str = ""
-    lines: Mapping[Path_, int] = field(default_factory=dict)
+    lines: Mapping[Place, int] = field(default_factory=dict)
 
-    def where(self, path: Path_) -> str:
+    def where(self, path: Place) -> str:
         """`file:line` of the value at `path`, or of the nearest thing around it that is in the text."""
         for length in range(len(path), -1, -1):
             if path[:length] in self.lines:
@@ -100,10 +100,10 @@ class _Builder:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.lines: dict[Path_, int] = {}
+        self.lines: dict[Place, int] = {}
         self._open: set[int] = set()
 
-    def build(self, node: yaml.Node, path: Path_) -> Any:
+    def build(self, node: yaml.Node, path: Place) -> Any:
         self.lines.setdefault(path, _line(node))
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
@@ -116,7 +116,7 @@ class _Builder:
         self._open.remove(id(node))
         return value
 
-    def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: Place) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         first: dict[str, int] = {}
         for key_node, value_node in node.value:
@@ -132,10 +132,10 @@ class _Builder:
             mapping[key] = self.build(value_node, (*path, key))
         return mapping
 
-    def _sequence(self, node: yaml.Node, path: Path_) -> list[Any]:
+    def _sequence(self, node: yaml.Node, path: Place) -> list[Any]:
         return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
 
-    def _scalar(self, node: yaml.ScalarNode, path: Path_) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, path: Place) -> Any:
         text = node.value
         match node.tag.removeprefix(_TAG):
             case "str":
@@ -150,14 +150,14 @@ class _Builder:
                 return float(re.sub(r"^([-+]?)\.(?=[a-zA-Z])", r"\1", text))
         raise self._refusal(node, path, f"the tag {node.tag!r} is not read", "remove the tag")
 
-    def _refusal(self, node: yaml.Node, path: Path_, problem: str, remedy: str) -> ConfigError:
+    def _refusal(self, node: yaml.Node, path: Place, problem: str, remedy: str) -> ConfigError:
         value = node.value if isinstance(node, yaml.ScalarNode) else None
         return ConfigError(
             file=f"{self.file}:{_line(node)}", key=dotted(path), value=value, problem=problem, remedy=remedy
         )
 
 
-def dotted(path: Path_) -> str:
+def dotted(path: Place) -> str:
     """`('axes', 'seeds', 0)` as `axes.seeds[0]`; the top itself is `(top)`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".") or "(top)"

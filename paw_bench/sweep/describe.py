@@ -20,10 +20,10 @@ UNKNOWN = "unknown: no measurement"
 def describe_plan(plan: Plan, cost: CostPrediction) -> RenderableType:
     """The runs, what each arm changes, the proof and the cost, for a terminal of 80 columns."""
     file = plan.file
-    counts = [f"{len(file.arms)} arms"]
-    counts += [f"{len(axis.values)} values of {axis.key}" for axis in file.axes]
-    counts += [f"{len(file.seeds)} seeds"]
-    head = Text.assemble((file.sweep_name, "bold"), f": {len(plan.runs)} runs = {' x '.join(counts)}")
+    counts = [_count(len(file.arms), "arm")]
+    counts += [f"{_count(len(axis.values), 'value')} of {axis.key}" for axis in file.axes]
+    counts += [_count(len(file.seeds), "seed")]
+    head = Text.assemble((file.sweep_name, "bold"), f": {_count(len(plan.runs), 'run')} = {' x '.join(counts)}")
     lines = [head]
     lines += [Text(file.description, style="dim")] if file.description else []
     lines += [Text(f"{axis.key}: {', '.join(str(value) for value in axis.values)}") for axis in file.axes]
@@ -88,6 +88,10 @@ def _value(value: Any) -> str:
     return f'"{value}"' if value in ("true", "false", "null") else str(value)
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def _each(entry: ArmCost) -> str:
     return "?" if entry.run_seconds is None else duration(entry.run_seconds)
 
@@ -102,7 +106,7 @@ def _proof(plan: Plan) -> str:
 
 def _cost_lines(plan: Plan, cost: CostPrediction) -> list[RenderableType]:
     total = UNKNOWN if cost.total_seconds is None else f"about {duration(cost.total_seconds)}"
-    lines = [f"time: {total} with {cost.parallel} run{'s' * (cost.parallel > 1)} at a time"]
+    lines = [f"time: {total} with {_count(cost.parallel, 'run')} at a time"]
     if cost.total_seconds is None:
         lines = [f"time: {UNKNOWN}"]
     if plan.file.execution.gpus:

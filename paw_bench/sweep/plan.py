@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from paw_bench.config.effects import without_effect
-from paw_bench.config.experiment_file import ExperimentFile, Point
+from paw_bench.config.effects import Resolved, refuse_idle_keys
+from paw_bench.config.experiment_file import ExperimentFile
 from paw_bench.config.layers import Layer
-from paw_bench.config.merge import Delta, Key, differences, leaves
-from paw_bench.config.schema import ExperimentConfig, RunConfig
+from paw_bench.config.merge import Delta, Key, differences
+from paw_bench.config.schema import RunConfig
 from paw_bench.errors import ConfigError
 from paw_bench.sweep.identity import run_ids
 
@@ -42,16 +42,6 @@ class Plan:
     """Combinations of axis values at which the arms were compared with the base."""
 
 
-class _Resolved(NamedTuple):
-    """The config of one arm at one axis point, at no seed yet."""
-
-    arm: str
-    point: Point
-    config: ExperimentConfig
-    run_ids: list[str]
-    """One for each seed of the file."""
-
-
 def plan(file: ExperimentFile) -> Plan:
     """Resolve every run of the file.
 
@@ -66,12 +56,14 @@ def plan(file: ExperimentFile) -> Plan:
             config = file.resolve(arm, point)
             document = config.model_dump()
             _prove(arm, base, document, layer)
-            resolved.append(_Resolved(arm, point, config, run_ids(document, file.seeds)))
-    _check_effects(file, resolved)
-    runs = tuple(_run(file, entry, number) for number in range(len(file.seeds)) for entry in resolved)
+            resolved.append((Resolved(arm, point, config), run_ids(document, file.seeds)))
+    refuse_idle_keys(file, [entry for entry, _ in resolved])
+    runs = tuple(
+        _run(file, entry, seed, ids[number]) for number, seed in enumerate(file.seeds) for entry, ids in resolved
+    )
     _check_distinct(file, runs)
     base = file.base_settings(points[0])
-    changes = {entry.arm: _changes(base, entry.config.model_dump()) for entry in resolved[: len(file.arms)]}
+    changes = {entry.arm: _changes(base, entry.config.model_dump()) for entry, _ in resolved[: len(file.arms)]}
     return Plan(file, runs, changes, len(points))
 
 
@@ -81,52 +73,19 @@ def undeclared(base: Delta, arm: Delta, named: frozenset[Key]) -> list[str]:
 
 
 def _prove(arm: str, base: Delta, config: Delta, layer: Layer) -> None:
-    strangers = undeclared(base, config, frozenset(key for key, _ in leaves(layer.delta)))
+    strangers = undeclared(base, config, layer.keys)
     if strangers:
         raise RuntimeError(f"arm {arm!r} differs in {', '.join(strangers)}, which it does not name: a bug in paw_bench")
 
 
-def _run(file: ExperimentFile, entry: _Resolved, number: int) -> PlannedRun:
-    """The run of a resolved arm at the file's seed of this number."""
-    seed = file.seeds[number]
+def _run(file: ExperimentFile, entry: Resolved, seed: int, run_id: str) -> PlannedRun:
     experiment = entry.config.model_copy(update={"seed": seed})
     config = RunConfig(experiment=experiment, execution=file.execution)
-    return PlannedRun(entry.arm, dict(entry.point), seed, entry.run_ids[number], config)
+    return PlannedRun(entry.arm, dict(entry.point), seed, run_id, config)
 
 
 def _changes(base: Delta, arm: Delta) -> Changes:
     return {".".join(key): values for key, values in differences(base, arm).items()}
-
-
-def _check_effects(file: ExperimentFile, resolved: list[_Resolved]) -> None:
-    """Refuse a key that its layer names and that none of the layer's configs reads."""
-    idle: dict[tuple[int, Key], tuple[Layer, str] | None] = {}
-    scale = file.below[0]
-    for entry in resolved:
-        for layer in file.layers(entry.arm, entry.point):
-            for key in layer.named if layer is not scale else ():
-                reason = without_effect(entry.config, key)
-                if reason is None:
-                    idle[id(layer), key] = None
-                else:
-                    idle.setdefault((id(layer), key), (layer, reason))
-    for (_, key), found in idle.items():
-        if found is not None:
-            layer, reason = found
-            where, written = layer.origin.locate(key)
-            raise ConfigError(
-                file=where,
-                key=written,
-                value=dict(leaves(layer.delta)).get(key),
-                problem=f"has no effect: {reason}",
-                remedy=_remedy(key),
-            )
-
-
-def _remedy(key: Key) -> str:
-    if key[0] == "world_model":
-        return "remove it, or start from a preset: `world_model: {preset: paw, ...}`"
-    return "remove it"
 
 
 def _check_distinct(file: ExperimentFile, runs: tuple[PlannedRun, ...]) -> None:
