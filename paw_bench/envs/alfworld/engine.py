@@ -3,8 +3,8 @@
 Stock textworld (`PddlEnv`) answers an action by applying it in Fast Downward's library, deriving the feedback from the
 grammar, and deriving the command of each applicable operator. All three depend only on the state, and of the state only
 on the atoms that a precondition, an axiom or the goal reads, and on the facts that the grammar queries. So a game is a
-graph: a node for each state that an episode has been in, an edge for each command that was played there. Episodes of one
-game share its graph. A command that a node does not list changes nothing.
+graph: a node for each state that an episode has been in, an edge for each command that was played there. Episodes of
+one game share its graph. A command that a node does not list changes nothing.
 
 Texts, lists of commands, rewards and endings are those of stock to the byte: `tests/test_envs_engine.py` compares them.
 """
@@ -149,7 +149,7 @@ class Game:
 
 
 class Engine:
-    """The games of a process; those used last are kept. `translations`: folder of the cache of translations, or None."""
+    """The games of a process; those used last are kept. `translations`: folder of their cache, or None."""
 
     def __init__(self, translations: Path | None) -> None:
         speed_up()

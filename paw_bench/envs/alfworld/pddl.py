@@ -85,7 +85,7 @@ def object_class(identifier: str) -> str:
 
 
 def _goal_text(goal: Goal) -> str:
-    template = goal_library.gdict[goal.task_type]["pddl"]
+    template: str = goal_library.gdict[goal.task_type]["pddl"]
     filled = template.format(obj=goal.object_type, recep=goal.target or "", toggle=goal.toggle or "")
     closed = filled.replace("#", "-").rstrip()
     # The template also closes the problem, but the translator wants the metric after the goal.

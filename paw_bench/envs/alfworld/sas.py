@@ -1,11 +1,11 @@
 """A planning task in Fast Downward's SAS format, with its states as plain integers.
 
-textworld steps through Fast Downward's library, which holds one state of one task and cannot go back: every turn to another
-episode costs milliseconds. Here a state is a value: bit v is set where the atom of variable v holds. Supported is what
-textworld's translation gives: variables of two values, an atom and its negation.
+textworld steps through Fast Downward's library, which holds one state of one task and cannot go back: every turn to
+another episode costs milliseconds. Here a state is a value: bit v is set where the atom of variable v holds. Supported
+is what textworld's translation gives: variables of two values, an atom and its negation.
 
-Format: Fast Downward's "Translator Output Format", version 3; what effects and derived atoms do: Helmert, "The Fast Downward
-Planning System", JAIR 26 (2006).
+Format: Fast Downward's "Translator Output Format", version 3. What effects and derived atoms do: Helmert, "The Fast
+Downward Planning System", JAIR 26 (2006).
 """
 
 from __future__ import annotations

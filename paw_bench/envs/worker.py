@@ -1,0 +1,66 @@
+"""A worker process of the pool: `python -m paw_bench.envs.worker FD`. It never imports torch.
+
+It answers the requests that come through the socket FD one by one, so that the pool knows which of them hangs. A thread
+reads ahead: when the pool's end of the socket closes the process ends at once, whatever its main thread is doing.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import traceback
+from multiprocessing.connection import Connection
+
+from paw_bench.config.schema import EnvironmentConfig
+from paw_bench.envs.alfworld.adapter import AlfworldEnvironment
+from paw_bench.envs.messages import Act, Answer, Begin, Forget, Ready, Request
+from paw_bench.envs.protocol import StepResult
+
+
+def serve(connection: Connection) -> None:
+    """Answer requests until the pool goes away. The pool's first message is the config."""
+    config: EnvironmentConfig = connection.recv()
+    requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(connection, requests), daemon=True).start()
+    environments: dict[int, AlfworldEnvironment] = {}
+    connection.send(Ready())
+    while True:
+        request = requests.get()
+        if isinstance(request, Forget):
+            environments.clear()
+            continue
+        try:
+            answer = Answer(request.slot, _result(request, config, environments))
+        except Exception:
+            answer = Answer(request.slot, None, traceback.format_exc())
+        connection.send(answer)
+
+
+def _result(
+    request: Begin | Act, config: EnvironmentConfig, environments: dict[int, AlfworldEnvironment]
+) -> StepResult:
+    if isinstance(request, Act):
+        return environments[request.slot].step(request.action)
+    environment = environments[request.slot] = AlfworldEnvironment(config)
+    result = environment.reset(request.task, request.seed)
+    for action in request.actions:
+        result = environment.step(action)
+    return result
+
+
+def _read(connection: Connection, requests: queue.SimpleQueue[Request]) -> None:
+    while True:
+        try:
+            for request in connection.recv():
+                requests.put(request)
+        except (EOFError, OSError):
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    try:
+        serve(Connection(int(sys.argv[1])))
+    except (EOFError, OSError):
+        os._exit(0)  # the pool went away
