@@ -66,9 +66,16 @@ def test_the_message_of_the_issue(tmp_path):
     assert error.remedy == "keys here: score, alpha"
 
 
-def test_a_key_in_the_wrong_section_is_pointed_to_the_right_one(tmp_path):
-    error = refused(tmp_path, f"{HEAD}base: {{ learning_rate: 1e-4 }}\n{ARMS}{SEEDS}")
-    assert "did you mean 'algorithm.learning_rate'?" in str(error)
+@pytest.mark.parametrize(
+    ("base", "meant"),
+    [
+        ("{ learning_rate: 1e-4 }", "algorithm.learning_rate"),
+        ("{ algorithm: { aplha: 0.5 } }", "world_model.selection.alpha"),
+        ("{ model: { max_turn: 5 } }", "environment.max_turns"),
+    ],
+)
+def test_a_key_in_the_wrong_section_is_pointed_to_the_right_one(tmp_path, base, meant):
+    assert f"did you mean '{meant}'?" in str(refused(tmp_path, f"{HEAD}base: {base}\n{ARMS}{SEEDS}"))
 
 
 def test_a_dotted_key_in_a_delta_is_pointed_to_nesting(tmp_path):

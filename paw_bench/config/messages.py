@@ -48,20 +48,18 @@ def refusal(error: ErrorDetails, model: type[BaseModel], locate: Locate) -> Conf
 
 def unknown_key(key: str, model: type[BaseModel], section: tuple[str | int, ...] = ()) -> tuple[str, str]:
     """(problem, remedy) for a key that the schema does not have in `section`."""
-    known = keys_at(model, section)
-    near = closest(key, known)
-    if near is None and "." not in key:
-        near = next((".".join(path) for path in all_keys(model) if path[-1] == key), None)
     if "." in key:
         return f"unknown key {key!r}", "write nested sections, one level a line, not a dotted key"
+    known = keys_at(model, section)
+    near = closest(key, known) or _elsewhere(key, model)
     remedy = f"keys here: {', '.join(known)}"
     return f"unknown key {key!r}" + (f": did you mean {near!r}?" if near else ""), remedy
 
 
-def closest(word: str, candidates: Iterable[str]) -> str | None:
+def closest(word: str, candidates: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """The candidate that `word` was probably meant to be."""
     by_case = {candidate.lower(): candidate for candidate in candidates}
-    found = get_close_matches(word.lower(), by_case, n=1, cutoff=0.6)
+    found = get_close_matches(word.lower(), by_case, n=1, cutoff=cutoff)
     return by_case[found[0]] if found else None
 
 
@@ -93,6 +91,13 @@ def expected(node: Mapping[str, Any]) -> str:
     if node.get("items"):
         return f"a list, each item {expected(node['items'])}"
     return _TYPES.get(node.get("type", ""), "a value") + _bounds(node)
+
+
+def _elsewhere(key: str, model: type[BaseModel]) -> str | None:
+    """The dotted key of another section that `key` was probably meant to be."""
+    paths = {path[-1]: ".".join(path) for path in reversed(list(all_keys(model)))}
+    near = closest(key, paths, cutoff=0.75)
+    return paths[near] if near else None
 
 
 def _wrong_value(kind: str, value: Any, node: Mapping[str, Any]) -> tuple[str, str]:
