@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.load import Results
-from analysis.records import ALL, TASK_TYPES
+from analysis.record_frames import ALL, TASK_TYPES
 from analysis.statistics import difference, holm, resolved, t_interval
 
 DIFFERENT_GAMES = "different games"

@@ -24,7 +24,7 @@ from analysis.curves import curve, window_of
 from analysis.drawing import by_arm, draw_curve, finish, legend, limits, span, wrapped
 from analysis.load import Results
 from analysis.palette import looks
-from analysis.records import ALL
+from analysis.record_frames import ALL
 from analysis.statistics import t_interval
 
 STYLE = Path(__file__).with_name("paw_bench.mplstyle")

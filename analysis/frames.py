@@ -41,11 +41,11 @@ RUNS: Columns = {
 """One row a run, in the order of the plan; then runs on disk that the plan does not hold (`planned` False).
 
 `status`: `done`; `damaged` (it has a result, but its files contradict each other); `unreadable`; `running`; `failed`;
-`interrupted`; `lost`; `not started`; `not planned`. `reason`: why, for those that are not done. `world_model`: whether
-the arm trains with the world-model term. `updates`: updates with a metrics record, of `updates_planned`. `started`,
-`published`: unix seconds of the first attempt's start and of the result. `games_source`: `procedural` or `data`.
-`commits`: git commits of the attempts, space-separated, with `+` appended where the tree held uncommitted changes. Each
-axis adds a column with its dotted key and its value as text.
+`interrupted`; `lost`; `unfinished`; `not started`; `not planned`. `reason`: why, for those that are not done.
+`world_model`: whether the arm trains with the world-model term. `updates`: updates with a metrics record, of
+`updates_planned`. `started`, `published`: unix seconds of the first attempt's start and of the result. `games_source`:
+`procedural` or `data`. `commits`: git commits of the attempts, space-separated, with `+` appended where the tree held
+uncommitted changes. Each axis adds a column with its dotted key and its value as text.
 """
 
 EVALUATION: Columns = {

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis.frames import EPISODES, EVALUATION, FIXED_TRANSITIONS, METRICS, RUNS, Columns, frame
-from analysis.records import Row, condition_of, read_run
+from analysis.record_frames import Row
+from analysis.records import condition_of, read_run
 from paw_bench.errors import StoreError
 from paw_bench.store.jsonl import Record
 from paw_bench.store.sweep_directory import SweepDirectory

@@ -15,7 +15,7 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from analysis import cells, figures, grid, tables
+from analysis import cells, figures, grid, run_tables, tables
 from analysis.drawing import BAND_SEEDS
 from analysis.load import Results, load
 from paw_bench.store.atomic import publish_directory, temporary_sibling, writing
@@ -102,9 +102,9 @@ def _write(results: Results, folder: Path, width: int) -> str:
     grids = {
         "table": ablation,
         "comparisons": tables.comparison_table(results, compared),
-        "world_model": tables.world_model(results),
-        "cost": tables.cost(results),
-        "runs": tables.runs(results),
+        "world_model": run_tables.world_model(results),
+        "cost": run_tables.cost(results),
+        "runs": run_tables.runs(results),
     }
     for name, content in grids.items():
         _text(folder / f"{name}.md", grid.markdown(content))
@@ -143,7 +143,7 @@ def _page(results: Results, grids: dict[str, grid.Grid], drawn: list[Path]) -> s
         world_model=grid.markdown(grids["world_model"]),
         cost=grid.markdown(grids["cost"]),
         runs=grid.markdown(grids["runs"]),
-        arms=grid.markdown(tables.changes(results)),
+        arms=grid.markdown(run_tables.changes(results)),
     )
 
 

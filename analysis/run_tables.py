@@ -1,0 +1,162 @@
+"""Tables about the runs: the world model, time and tokens, every run's state, what each arm changes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import pandas as pd
+
+from analysis.grid import Grid
+from analysis.load import Results
+from analysis.statistics import Interval, t_interval
+from analysis.words import MARK_NOTE, NOTHING, estimate, mean_and_range, number
+
+
+def world_model(results: Results) -> Grid:
+    """Next-observation prediction on the fixed transitions, and the term's dynamics, averaged over updates."""
+    rows: list[tuple[str, ...]] = []
+    headings: dict[int, str] = {}
+    sets: set[str] = set()
+    for condition in results.conditions:
+        if condition:
+            headings[len(rows)] = condition
+        for arm in results.arms:
+            done = results.done(condition)
+            done = done[done["arm"] == arm]
+            fixed = results.fixed_transitions[results.fixed_transitions["run_id"].isin(done["run_id"])]
+            metrics = results.metrics[results.metrics["run_id"].isin(done["run_id"])]
+            sets |= set(fixed["set_hash"])
+            on = bool(done["world_model"].all())
+            rows.append(
+                (
+                    arm,
+                    *(_phase(fixed, "perplexity", phase, digits=2) for phase in ("before", "after")),
+                    *(_phase(fixed, "accuracy", phase, factor=100) for phase in ("before", "after")),
+                    _over_updates(metrics, "wm.lambda_mean", on, digits=2),
+                    _over_updates(metrics, "wm.clipped_share", on, factor=100),
+                    _over_updates(metrics, "wm.selected_share", on, factor=100),
+                )
+            )
+    columns = ("Arm", "Perplexity before", "after", "Accuracy before", "after", "Mean λ", "Clipped", "Selected")
+    notes = [
+        "Perplexity and top-1 accuracy (percent) of the next observation's tokens, on one fixed set of transitions; "
+        "λ, clipped and selected share (percent): mean over all updates. "
+        "Mean ± half-width of the 95 % t interval over seeds of finished runs.",
+        "In brackets: the arm trains without the term; measured on the same forward pass, without gradient.",
+        MARK_NOTE + ".",
+    ]
+    if len(sets) == 1:
+        notes.append(f"Fixed set {next(iter(sets))[:12]}.")
+    elif sets:
+        notes.append(
+            "NOT COMPARABLE: the runs used different fixed sets " + ", ".join(s[:12] for s in sorted(sets)) + "."
+        )
+    return Grid("world-model", f"{results.name}: world model", columns, tuple(rows), tuple(notes), headings, wide=True)
+
+
+def cost(results: Results) -> Grid:
+    """Predicted beside measured time, and tokens, of finished runs."""
+    rows: list[tuple[str, ...]] = []
+    headings: dict[int, str] = {}
+    for condition in results.conditions:
+        if condition:
+            headings[len(rows)] = condition
+        for arm in results.arms:
+            done = results.done(condition)
+            done = done[done["arm"] == arm]
+            metrics = results.metrics[results.metrics["run_id"].isin(done["run_id"])]
+            tokens = metrics.groupby("run_id")[["tokens.prompt", "tokens.action", "tokens.observation"]].sum(
+                min_count=1
+            )
+            rows.append(
+                (
+                    arm,
+                    str(len(done)),
+                    number(done["seconds_predicted"].mean() / 60, 1),
+                    mean_and_range(done["seconds_total"] / 60),
+                    number(done["seconds_training"].mean() / 60, 1),
+                    number(done["seconds_evaluation"].mean() / 60, 1),
+                    number(metrics["seconds.total"].mean(), 1),
+                    number(metrics["seconds.rollout"].mean(), 1),
+                    number(metrics["seconds.train"].mean(), 1),
+                    *(number(tokens[column].mean() / 1e6, 2) for column in tokens),
+                )
+            )
+    columns = (
+        *("Arm", "Runs", "Predicted", "Measured (range)", "Training", "Evaluation"),
+        *("s/update", "rollout", "train", "Mtok prompt", "action", "observation"),
+    )
+    return Grid(
+        "cost", f"{results.name}: time and tokens", columns, tuple(rows), tuple(_cost_notes(results)), headings, True
+    )
+
+
+def runs(results: Results) -> Grid:
+    """Every run of the plan with its state and what identifies it; then folders that the plan does not hold."""
+    rows = []
+    for run in results.runs.to_dict("records"):
+        updates = NOTHING if pd.isna(run["updates"]) else f"{run['updates']}/{run['updates_planned']}"
+        attempts = NOTHING if pd.isna(run["attempts"]) else str(run["attempts"])
+        where = run["condition"] or NOTHING
+        rows.append(
+            (
+                *((run["arm"], where, str(run["seed"])) if run["planned"] else (NOTHING, NOTHING, NOTHING)),
+                f"{run['status']}: {run['reason']}" if run["reason"] else run["status"],
+                updates,
+                *(number(100 * run[f"success_{phase}"], 1) for phase in ("before", "after")),
+                attempts,
+                run["run_id"],
+                run["result_sha256"][:12] or NOTHING,
+                " ".join(commit[:10] + commit[40:] for commit in run["commits"].split()) or NOTHING,
+            )
+        )
+    columns = ("Arm", "Axes", "Seed", "Status", "Updates", "Before", "After", "Attempts", "Run", "Result", "Commit")
+    notes = (
+        "Before, after: success in percent over all evaluation episodes. Run: folder below runs/. Result: SHA-256 of "
+        "its result.json, which holds those of its files. Commit: + where the tree held uncommitted changes.",
+    )
+    return Grid("runs", f"{results.name}: runs", columns, tuple(rows), notes, wide=True)
+
+
+def changes(results: Results) -> Grid:
+    """What each arm changes against the base, as the plan proved it."""
+    rows = [
+        (arm, key, str(change["base"]), str(change["arm"]))
+        for arm in results.arms
+        for key, change in (results.changes[arm] or {"nothing": {"base": "", "arm": ""}}).items()
+    ]
+    return Grid("changes", f"{results.name}: arms", ("Arm", "Key", "Base", "Arm's value"), tuple(rows))
+
+
+def _cost_notes(results: Results) -> Iterable[str]:
+    yield (
+        "Minutes a run, mean over finished runs, then seconds an update, and training tokens a run in millions "
+        "(prompts are counted in every row that repeats them; evaluation apart)."
+    )
+    done = results.done()
+    if math.isnan(results.seconds_predicted):
+        yield "The time of the whole sweep could not be predicted when it began."
+    else:
+        yield f"Predicted: {results.seconds_predicted / 60:.1f} min with {results.parallel} runs at a time."
+    if len(done) and done["started"].notna().any():
+        wall = done["published"].max() - done["started"].min()
+        yield (
+            f"Measured: {wall / 60:.1f} min from the first start to the last of {len(done)} results (pauses between "
+            f"calls included); {done['seconds_total'].sum() / 60:.1f} min of runs added up."
+        )
+
+
+def _phase(fixed: pd.DataFrame, column: str, phase: str, *, digits: int = 1, factor: float = 1) -> str:
+    values = fixed[column][fixed["phase"] == phase].dropna()
+    return _interval(t_interval(values.to_numpy()), digits=digits, factor=factor)
+
+
+def _over_updates(metrics: pd.DataFrame, column: str, on: bool, *, digits: int = 1, factor: float = 1) -> str:
+    values = metrics.groupby("run_id")[column].mean().dropna()
+    words = _interval(t_interval(values.to_numpy()), digits=digits, factor=factor)
+    return words if on or words == NOTHING else f"({words})"
+
+
+def _interval(interval: Interval, *, digits: int, factor: float) -> str:
+    return estimate(factor * interval.mean, factor * interval.half_width, interval.gap, digits=digits)
