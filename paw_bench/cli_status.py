@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,21 @@ def all_sweeps(results: Path) -> list[SweepDirectory]:
 
 
 def write_report(which: str, *, results: Path) -> None:
-    """Write the report of a sweep and say where it is."""
-    Console().print("\n".join(report_lines(find_sweep(which, results))), markup=False, highlight=False, soft_wrap=True)
+    """Write the report of a sweep; print its table and where everything is."""
+    console = Console()
+    lines = report_lines(find_sweep(which, results), width=console.width)
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
-def report_lines(sweep: SweepDirectory) -> list[str]:
-    """Write the report; returns its table and where its files are."""
-    from analysis import report
+def report_lines(sweep: SweepDirectory, *, width: int) -> list[str]:
+    """Write the report; returns its table, `width` characters wide, and where everything is."""
+    from analysis.report import build
 
-    report.build(sweep.path)
-    return []
+    report = build(sweep.path, width=width)
+    folder = os.path.relpath(report.folder)
+    return [
+        report.text,
+        f"report:  {os.path.relpath(report.files[0])}",
+        f"tables:  {folder}/*.md, *.tex, *.csv",
+        f"figures: {folder}/figures",
+    ]

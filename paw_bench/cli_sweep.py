@@ -93,7 +93,7 @@ def _conclude(
     for status in unfinished:
         lines += ["", f"{status.label}: {status.state}: {status.reason}", *_log_tail(status)]
     if len(unfinished) < len(statuses):
-        lines += ["", *_report(sweep)]
+        lines += ["", *_report(sweep, console.width)]
     if unfinished:
         lines += ["", "The same command tries them again, within execution.max_attempts; --retry grants new attempts."]
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
@@ -109,10 +109,10 @@ def _log_tail(status: RunStatus) -> list[str]:
     return [f"  the end of {os.path.relpath(status.log)}:", *(f"  | {line}" for line in tail)]
 
 
-def _report(sweep: SweepDirectory) -> list[str]:
+def _report(sweep: SweepDirectory, width: int) -> list[str]:
     """The report's own lines; what goes wrong in it must not lose the sweep."""
     try:
-        return report_lines(sweep)
+        return report_lines(sweep, width=width)
     except UserError as error:
         reason = str(error)
     except Exception:

@@ -53,7 +53,7 @@ def test_rewrite_killed_anywhere_leaves_the_old_or_the_new_records(tmp_path: Pat
         rewrite(path, old)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(cut=st.integers(min_value=0, max_value=200))
 def test_a_file_cut_at_any_byte_is_read_up_to_there_and_repaired(
     tmp_path_factory: pytest.TempPathFactory, cut: int

@@ -50,8 +50,8 @@ def test_an_attempt_leaves_log_provenance_and_result_and_is_not_repeated(run: Ru
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_is_recorded_as_an_interruption(run: RunDirectory, signum: signal.Signals) -> None:
-    process = start(run, **behave(paw="slow"))
-    wait_for(run.metrics)
+    process = start(run, **behave(paw="hold"))
+    wait_for(lambda: len(run.metrics()) == 3)
     second = start(run)
     _, errors = second.communicate(timeout=30)
     assert second.returncode == 1

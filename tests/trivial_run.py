@@ -1,7 +1,7 @@
 """`paw-bench run` with a body that takes a moment: everything around it is the real thing.
 
 What goes wrong is said by the environment variable TRIVIAL: a JSON object, arm -> `fail`, `kill` (SIGKILL at update 4
-of the first attempt), `memory` (MemoryError there), `slow` (half a second an update).
+of the first attempt), `memory` (MemoryError there), `hold` (wait there for a file `go` in the run's folder).
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ def body(directory: RunDirectory) -> None:
     directory.rewind(done)
     evaluate(directory, "before")
     for update in range(done + 1, experiment.training.updates + 1):
-        time.sleep(0.5 if behaviour == "slow" else 0.01)
         state = hashlib.sha256(state.encode()).hexdigest()
         print(f"update {update}")
         if update == 4 and behaviour == "fail":
             raise ValueError("the loss is not finite")
         if update == 4 and attempt.number == 1 and behaviour == "memory":
             raise MemoryError("no memory")
+        if update == 4 and behaviour == "hold":
+            deadline = time.monotonic() + 60
+            while not (directory.path / "go").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
         directory.append_metrics(
             {"update": update, "success": 0.5, "state": state, "seconds": {"total": 0.01}, "time": time.time()}
         )

@@ -16,11 +16,11 @@ from paw_bench.sweep import driver
 RUN = [sys.executable, str(Path(__file__).with_name("trivial_run.py"))]
 
 
-def report_lines(sweep: SweepDirectory) -> list[str]:
+def report_lines(sweep: SweepDirectory, *, width: int) -> list[str]:
     """In place of the report, which has tests of its own."""
     if os.environ.get("TRIVIAL_REPORT") == "fail":
         raise ZeroDivisionError("no runs")
-    return [f"report of {sweep.path.name}"]
+    return [f"report of {sweep.path.name}, {width} wide"]
 
 
 if __name__ == "__main__":
