@@ -112,13 +112,16 @@ FIXED_TRANSITIONS: Columns = {
 """World-model diagnostics on the fixed transitions, one row a run and phase. `nll`: nats per observation token."""
 
 
-def frame(rows: Iterable[Mapping[str, Any]], columns: Columns, extra: Iterable[str] = ()) -> pd.DataFrame:
+def frame(
+    rows: Iterable[Mapping[str, Any]], columns: Columns, extra: Iterable[str] = (), *, source: str = "frame"
+) -> pd.DataFrame:
     """A frame with exactly `columns`, then `extra` text columns. Values are checked, never converted.
 
-    Raises ValueError, naming column and value, where a row lacks a column that cannot be missing or holds another type.
+    Raises ValueError, naming `source`, column and value, where a row lacks a column that cannot be missing or holds
+    another type.
     """
     types = {**columns, **dict.fromkeys(extra, "str")}
-    table = [[_checked(row.get(name), name, dtype) for name, dtype in types.items()] for row in rows]
+    table = [[_checked(row.get(name), f"{source}: {name}", dtype) for name, dtype in types.items()] for row in rows]
     return pd.DataFrame(table, columns=list(types), dtype=object).astype(types)
 
 
@@ -127,5 +130,5 @@ def _checked(value: Any, name: str, dtype: str) -> Any:
         return value
     accepted = {"str": str, "bool": bool, "boolean": bool, "int64": int, "Int64": int, "float64": int | float}[dtype]
     if not isinstance(value, accepted) or (isinstance(value, bool) and accepted is not bool):
-        raise ValueError(f"{name!r} is {'missing' if value is None else repr(value)}, expected {dtype}")
+        raise ValueError(f"{name} is {'missing' if value is None else repr(value)}, expected {dtype}")
     return value

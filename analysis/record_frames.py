@@ -54,7 +54,7 @@ def metrics_frame(records: list[Record], key: Row) -> tuple[pd.DataFrame, list[s
         for name in sorted({name for row in rows for name in row} - set(METRICS))
         if all(row.get(name) is None or type(row[name]) in {int, float} for row in rows)
     }
-    metrics = frame(rows, {**METRICS, **others})
+    metrics = frame(rows, {**METRICS, **others}, source="metrics.jsonl")
     if metrics["update"].tolist() != list(range(1, len(metrics) + 1)):
         raise ValueError("metrics.jsonl does not hold updates 1, 2, 3, ... once each")
     missing = metrics.isna()
@@ -73,12 +73,12 @@ def episodes_frame(records: list[Record], key: Row) -> pd.DataFrame:
         {
             **_flat(record),
             **key,
-            "task_type": TASK_TYPES.get(record["task_type"], record["task_type"]),
-            "episode_seed": record["seed"],
+            "task_type": TASK_TYPES.get(record.get("task_type", ""), record.get("task_type")),
+            "episode_seed": record.get("seed"),
         }
         for record in records
     ]
-    episodes = frame(rows, EPISODES)
+    episodes = frame(rows, EPISODES, source="episodes.jsonl")
     if episodes.duplicated(["phase", "task_id", "episode_seed"]).any():
         raise ValueError("episodes.jsonl holds an episode twice")
     return episodes
