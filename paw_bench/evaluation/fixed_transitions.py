@@ -47,7 +47,7 @@ def play_fixed_transitions(
     openings = pool.reset([(task, 0) for task in tasks])
     dialogues = [Dialogue(opening.observation, opening.admissible) for opening in openings]
     rngs = [random.Random(f"fixed/{task.task_id}") for task in tasks]
-    players = [Demonstrator.start(d.task, d.admissible, rng) for d, rng in zip(dialogues, rngs, strict=True)]
+    players = [Demonstrator.start(dialogue.task, dialogue.admissible) for dialogue in dialogues]
     episodes = [Episode(task.task_id, task.task_type, number, 0, 0) for number, task in enumerate(tasks)]
     contexts = [codec.opening_ids(dialogue) for dialogue in dialogues]
     digest = hashlib.sha256()
@@ -57,7 +57,7 @@ def play_fixed_transitions(
         for slot in running:
             dialogue, rng = dialogues[slot], rngs[slot]
             mistake = rng.random() < MISTAKES
-            actions[slot] = rng.choice(dialogue.admissible) if mistake else players[slot].act(dialogue.admissible)[0]
+            actions[slot] = rng.choice(dialogue.admissible if mistake else players[slot].choices(dialogue.admissible))
         results = pool.step(actions)
         for slot in running:
             result, dialogue = results[slot], dialogues[slot]

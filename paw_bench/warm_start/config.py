@@ -50,7 +50,5 @@ class WarmStartConfig(Section):
     context: ContextConfig = ContextConfig(mode="window", turns=2, max_prompt_tokens=320, max_response_tokens=10)
     demonstrations: DemonstrationConfig = DemonstrationConfig()
     training: TrainConfig = TrainConfig()
-    search_weight: float = 0.2
-    """Weight of a blind search's action beside that of a purposeful one."""
     target_success: tuple[float, float] = (0.15, 0.40)
     """The rule, fixed beforehand: the first checkpoint whose success on the tune panel lies in this interval."""

@@ -49,21 +49,21 @@ class _Player:
         self.task = task
         self.dialogue = opening
         self.rng = random.Random(f"demonstration/{config.seed}/{task.task_id}/{episode}")
-        self.demonstrator = Demonstrator.start(opening.task, opening.admissible, self.rng)
+        self.demonstrator = Demonstrator.start(opening.task, opening.admissible)
         self.noise = self.rng.choice(config.noise)
         self.first_admissible = opening.admissible
         self.turns: list[DemonstratedTurn] = []
         self.success = False
 
-    def choose(self) -> tuple[str, bool, str]:
-        """(demonstrated action, whether it is a blind search, action to play)."""
-        demonstrated, searching = self.demonstrator.act(self.dialogue.admissible)
+    def choose(self) -> tuple[tuple[str, ...], str]:
+        """(demonstrated choices, action to play)."""
+        choices = self.demonstrator.choices(self.dialogue.admissible)
         draw = self.rng.random()
         if draw < self.noise * 2 / 3:
-            return demonstrated, searching, self.rng.choice(self.dialogue.admissible)
+            return choices, self.rng.choice(self.dialogue.admissible)
         if draw < self.noise:
-            return demonstrated, searching, self.rng.choice(list(self._impossible()))
-        return demonstrated, searching, demonstrated
+            return choices, self.rng.choice(list(self._impossible()))
+        return choices, self.rng.choice(choices)
 
     def _impossible(self) -> Iterator[str]:
         """Actions that mostly fail: the policy must learn to go on after one."""
@@ -94,11 +94,10 @@ def _play(pool: EnvironmentPool, jobs: list[tuple[Task, int]], config: Demonstra
     running = list(range(len(players)))
     while running:
         chosen = {slot: players[slot].choose() for slot in running}
-        results = pool.step({slot: played for slot, (_, _, played) in chosen.items()})
-        for slot, (demonstrated, searching, played) in chosen.items():
+        results = pool.step({slot: played for slot, (_, played) in chosen.items()})
+        for slot, (choices, played) in chosen.items():
             player, result = players[slot], results[slot]
-            turn = DemonstratedTurn(demonstrated, played, result.observation, result.admissible, searching)
-            player.turns.append(turn)
+            player.turns.append(DemonstratedTurn(choices, played, result.observation, result.admissible))
             player.demonstrator.read(played, result.observation)
             player.dialogue.answer(played, result.observation, result.admissible)
             player.success = result.success

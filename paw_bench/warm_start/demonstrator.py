@@ -1,13 +1,12 @@
 """A demonstrator without hidden state: it knows the rules of the house and searches it blindly.
 
 It reads only what the policy could read (observations and admissible actions). It knows how to open, take, clean, heat,
-cool, use and move, but not where things are likely to be: it visits the receptacles that it has not seen yet in random
-order. A policy cloned from it masters the mechanics and leaves the search to be learned by RL.
+cool, use and move, but not where things are likely to be: all receptacles that it has not seen yet are equal to it.
+A policy cloned from it masters the mechanics and leaves the search to be learned by RL.
 """
 
 from __future__ import annotations
 
-import random
 import re
 from dataclasses import dataclass, field
 
@@ -50,11 +49,10 @@ def kind(entity: str) -> str:
 
 @dataclass(slots=True)
 class Demonstrator:
-    """Chooses the next action from what it has read so far."""
+    """Knows what to do next from what it has read so far."""
 
     goal: Goal
     receptacles: tuple[str, ...]
-    rng: random.Random
     visited: set[str] = field(default_factory=set)
     seen: dict[str, str] = field(default_factory=dict)
     """Relevant entity -> receptacle where it was last seen."""
@@ -64,10 +62,10 @@ class Demonstrator:
     closed: bool = False
 
     @classmethod
-    def start(cls, task: str, admissible: tuple[str, ...], rng: random.Random) -> Demonstrator:
+    def start(cls, task: str, admissible: tuple[str, ...]) -> Demonstrator:
         """Begin an episode from its instruction and first admissible actions."""
         places = tuple(action[6:] for action in admissible if action.startswith("go to "))
-        return cls(Goal.parse(task), places, rng)
+        return cls(Goal.parse(task), places)
 
     def read(self, action: str, observation: str) -> None:
         """Take note of a played action and its answer."""
@@ -102,12 +100,13 @@ class Demonstrator:
             if kind(entity) in (self.goal.object, self.goal.lamp):
                 self.seen[entity] = self.place
 
-    def act(self, admissible: tuple[str, ...]) -> tuple[str, bool]:
-        """The demonstrated action, always one of `admissible`, and whether it is a blind search."""
+    def choices(self, admissible: tuple[str, ...]) -> tuple[str, ...]:
+        """The actions that are equally good to the demonstrator, all of them among `admissible`.
+
+        One, when it knows what to do; all places that it has not seen yet, when it searches.
+        """
         action = self._bring(admissible) if self.held else self._fetch(admissible)
-        if action in admissible:
-            return action, False
-        return self._search(), True
+        return (action,) if action in admissible else self._search()
 
     def _bring(self, admissible: tuple[str, ...]) -> str | None:
         assert self.held is not None
@@ -157,7 +156,7 @@ class Demonstrator:
     def _go_to_a(self, receptacle_kind: str) -> str:
         return f"go to {next(place for place in sorted(self.receptacles) if kind(place) == receptacle_kind)}"
 
-    def _search(self) -> str:
+    def _search(self) -> tuple[str, ...]:
         elsewhere = [place for place in self.receptacles if place != self.place]
         fresh = [place for place in elsewhere if place not in self.visited and kind(place) != self.goal.target]
-        return f"go to {self.rng.choice(fresh or elsewhere)}"
+        return tuple(f"go to {place}" for place in fresh or elsewhere)

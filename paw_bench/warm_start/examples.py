@@ -15,12 +15,11 @@ from paw_bench.rollout.prompts import Dialogue, window_prompt
 class DemonstratedTurn:
     """One step: what the demonstrator would do, what was played (now and then something worse), what came back."""
 
-    demonstrated: str
+    choices: tuple[str, ...]
+    """The demonstrator's action, or the actions among which it is indifferent."""
     played: str
     observation: str
     admissible: tuple[str, ...]
-    searching: bool
-    """Whether the demonstrated action is a random choice among places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +36,13 @@ class Demonstration:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Prompt, demonstrated action, and (where the demonstrated action was the one played) the next observation."""
+    """Prompt, demonstrated action, and (where the demonstrator played on) the next observation."""
 
     prompt_ids: list[int]
     action_ids: list[int]
     observation_ids: list[int]
-    weight: float
-    """Weight of the action's tokens: a blind search's random choice teaches less than a purposeful action."""
+    place_ids: list[int]
+    """A search: the equally good tokens at the action's second position (its place). Else empty."""
 
 
 def texts_of(demonstration: Demonstration, prompt: PromptConfig, context: ContextConfig) -> list[str]:
@@ -51,30 +50,31 @@ def texts_of(demonstration: Demonstration, prompt: PromptConfig, context: Contex
     texts = []
     dialogue = Dialogue(demonstration.opening, demonstration.admissible)
     for turn in demonstration.turns:
-        texts += [window_prompt(dialogue, prompt, context.turns), turn.demonstrated, turn.observation]
+        texts += [window_prompt(dialogue, prompt, context.turns), *turn.choices, turn.observation]
         dialogue.answer(turn.played, turn.observation, turn.admissible)
     return texts
 
 
 def examples_of(
-    demonstration: Demonstration,
-    tokenizer: PreTrainedTokenizerFast,
-    prompt: PromptConfig,
-    context: ContextConfig,
-    search_weight: float,
+    demonstration: Demonstration, tokenizer: PreTrainedTokenizerFast, prompt: PromptConfig, context: ContextConfig
 ) -> list[Example]:
-    """Examples of a demonstration. A played mistake is context for the next turn, never a target."""
+    """Examples of a demonstration. A played mistake is context for the next turn, never a target.
+
+    Searching turns (`go to` any of several places) teach the demonstrator's distribution instead of its draw: a place
+    is one token, so the distribution is over the tokens of one position.
+    """
     codec = TurnCodec(tokenizer, prompt, context)
     dialogue = Dialogue(demonstration.opening, demonstration.admissible)
     examples = []
     for turn in demonstration.turns:
-        followed = turn.played == turn.demonstrated
+        followed = turn.played in turn.choices
+        action = turn.played if followed else turn.choices[0]
         examples.append(
             Example(
                 prompt_ids=codec.window_ids(dialogue),
-                action_ids=[*codec.encode(turn.demonstrated), tokenizer.eos_token_id],
+                action_ids=[*codec.encode(action), tokenizer.eos_token_id],
                 observation_ids=codec.separator(ended=True) + codec.encode(turn.observation) if followed else [],
-                weight=search_weight if turn.searching else 1.0,
+                place_ids=[codec.encode(choice)[1] for choice in turn.choices] if len(turn.choices) > 1 else [],
             )
         )
         dialogue.answer(turn.played, turn.observation, turn.admissible)

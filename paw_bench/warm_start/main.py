@@ -75,7 +75,7 @@ def _make(
     examples = [
         example
         for demonstration in demonstrations
-        for example in examples_of(demonstration, tokenizer, config.prompt, config.context, config.search_weight)
+        for example in examples_of(demonstration, tokenizer, config.prompt, config.context)
     ]
     model = build_model(config.size, tokenizer, config.training.seed)
     record: dict[str, Any] = {

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from paw_bench.warm_start.config import SizeConfig, TrainConfig
@@ -114,11 +113,10 @@ def _batches(examples: list[Example], size: int, rng: random.Random) -> Iterator
 
 
 def _losses(model: Qwen2ForCausalLM, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weighted mean cross-entropy over action tokens, and mean over observation tokens (scalars)."""
+    """Mean cross-entropy over action tokens and over observation tokens (scalars)."""
     rows = [example.prompt_ids + example.action_ids + example.observation_ids for example in batch]
     ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
     kinds = torch.zeros_like(ids)
-    weights = torch.tensor([example.weight for example in batch])[:, None].expand(ids.shape)
     for index, (example, row) in enumerate(zip(batch, rows, strict=True)):
         ids[index, : len(row)] = torch.tensor(row)
         prompt, action = len(example.prompt_ids), len(example.action_ids)
@@ -126,9 +124,21 @@ def _losses(model: Qwen2ForCausalLM, batch: list[Example]) -> tuple[torch.Tensor
         kinds[index, prompt + action : len(row)] = 2
     hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
     kept = kinds[:, 1:] > 0
-    losses = functional.cross_entropy(model.lm_head(hidden[kept]), ids[:, 1:][kept], reduction="none")
+    logps = model.lm_head(hidden[kept]).log_softmax(-1)
+    losses = -logps.gather(-1, ids[:, 1:][kept][:, None])[:, 0]
     is_action = kinds[:, 1:][kept] == 1
-    weights = weights[:, 1:][kept][is_action]
-    actions, observations = losses[is_action], losses[~is_action]
-    zero = losses.sum() * 0.0
-    return (actions * weights).sum() / weights.sum(), observations.mean() if observations.numel() else zero
+    observations = losses[~is_action]
+    losses = losses.index_copy(0, *_search_losses(logps, kept, batch))
+    return losses[is_action].mean(), observations.mean() if observations.numel() else losses.sum() * 0.0
+
+
+def _search_losses(logps: torch.Tensor, kept: torch.Tensor, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where searches choose their place among the kept positions, and the cross-entropy to the equal choice there."""
+    number = kept.flatten().cumsum(0).view(kept.shape) - 1
+    searches = [(index, example) for index, example in enumerate(batch) if example.place_ids]
+    positions = [int(number[index, len(example.prompt_ids)]) for index, example in searches]
+    values = [
+        -logps[position, torch.tensor(example.place_ids)].mean()
+        for position, (_, example) in zip(positions, searches, strict=True)
+    ]
+    return torch.tensor(positions, dtype=torch.long), torch.stack(values) if values else logps.new_zeros(0)
