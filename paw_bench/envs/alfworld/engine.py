@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from textworld.envs.pddl import logic as pddl_logic
 from textworld.generator.game import EntityInfo
 from textworld.logic import Placeholder, Variable
 
 from paw_bench.envs.alfworld.facts import Difference, Fact, FactState, fact_of
 from paw_bench.envs.alfworld.package import Demangler
 from paw_bench.envs.alfworld.sas import Operator, SasTask, State
-from paw_bench.envs.alfworld.textgen import speed_up
+from paw_bench.envs.alfworld.textgen import logic_of
 from paw_bench.envs.alfworld.translation import translation_of
 
 NOTHING_HAPPENS = "Nothing happens."
@@ -58,8 +57,8 @@ class Game:
         data = orjson.loads(path.read_bytes())
         domain, grammar = data["pddl_domain"], data["grammar"]
         translation = translation_of(domain, data["pddl_problem"], translations)
-        self._task = SasTask(translation.sas)
-        self._logic = pddl_logic.GameLogic(domain=domain, grammar=grammar)
+        self._task = SasTask(translation.task)
+        self._logic = logic_of(domain, grammar)
         self._parameters = {
             action: [Placeholder(name, kind) for name, kind in parameters]
             for action, parameters in translation.parameters.items()
@@ -69,10 +68,10 @@ class Game:
             for action, parameters in self._parameters.items()
         }
 
-        atoms = [fact_of(atom) for atom in self._task.atoms]
+        atoms = [fact_of(atom) for atom in translation.task.atoms]
         true_at_first = [fact for variable, fact in enumerate(atoms) if self._task.initial >> variable & 1]
-        self.facts = FactState(self._logic, translation.objects, translation.types)
-        self.facts.begin_with([*translation.facts, *true_at_first])
+        self.initial_facts = frozenset([*translation.facts, *true_at_first])
+        self.facts = FactState(self._logic, translation.objects, translation.types, self.initial_facts)
         self.entities = _named_entities(self.facts)
         queried = set(_QUERIED_PREDICATE.findall(grammar.lower()))
         self._queried: dict[int, Fact] = {v: fact for v, fact in enumerate(atoms) if fact[0] in queried}
@@ -119,7 +118,7 @@ class Game:
 
     def _command(self, operator: Operator) -> str:
         if operator.number not in self._commands:
-            name, *arguments = operator.name.split()
+            name, *arguments = operator.name
             shown = (name, *(arguments[index] for index in self._shown[name]))
             if shown not in self._derived_commands:
                 action, mapping = self._action(operator)
@@ -130,7 +129,7 @@ class Game:
         return self._commands[operator.number]
 
     def _action(self, operator: Operator) -> tuple[Any, dict[Placeholder, Variable]]:
-        name, *arguments = operator.name.split()
+        name, *arguments = operator.name
         # The name gives the action's own parameters; those of its quantifiers come after them.
         pairs = zip(self._parameters[name], arguments, strict=False)
         mapping = {placeholder: Variable(argument, placeholder.type) for placeholder, argument in pairs}
@@ -152,7 +151,6 @@ class Engine:
     """The games of a process; those used last are kept. `translations`: folder of their cache, or None."""
 
     def __init__(self, translations: Path | None) -> None:
-        speed_up()
         self._translations = translations
         self._games: OrderedDict[Path, Game] = OrderedDict()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -19,7 +20,13 @@ Difference = frozenset[Fact]
 class FactState(PddlState):  # type: ignore[misc]
     """textworld's state without a simulator behind it. `types`: name of a thing -> name of its type."""
 
-    def __init__(self, logic: Any, types: dict[str, str], hierarchy: Iterable[tuple[str, tuple[str, ...]]]) -> None:
+    def __init__(
+        self,
+        logic: Any,
+        types: dict[str, str],
+        hierarchy: Iterable[tuple[str, tuple[str, ...]]],
+        initial: frozenset[Fact],
+    ) -> None:
         # Neither parent's constructor: one translates the problem, the other refuses this kind of logic.
         self._facts: defaultdict[Any, set[Proposition]] = defaultdict(set)
         self._vars_by_name: dict[str, Variable] = {}
@@ -27,16 +34,12 @@ class FactState(PddlState):  # type: ignore[misc]
         self._var_counts: Counter[str] = Counter()
         self._logic = logic
         self._types = types
-        self._initial: frozenset[Fact] = frozenset()
+        self._initial = initial
         self._difference: Difference = frozenset()
         for name, supertypes in hierarchy:
             with contextlib.suppress(ValueError):  # one of the logic's own
                 logic.types.add(Type(name, supertypes))
-
-    def begin_with(self, facts: Iterable[Fact]) -> None:
-        """Set the initial facts."""
-        self._initial = frozenset(facts)
-        self.add_facts(map(self._proposition, self._initial))
+        self.add_facts(map(self._proposition, initial))
 
     def move_to(self, difference: Difference) -> None:
         """Become the state that differs from the initial one in `difference`."""
@@ -69,7 +72,8 @@ class FactState(PddlState):  # type: ignore[misc]
 def fact_of(atom: str) -> Fact:
     """`opened(cabinet_1)` as a fact."""
     predicate, arguments = atom[:-1].split("(", 1)
-    return predicate, tuple(argument for argument in arguments.split(", ") if argument)
+    # A game has thousands of facts about a few dozen things.
+    return sys.intern(predicate), tuple(sys.intern(argument) for argument in arguments.split(", ") if argument)
 
 
 def _negation(fact: Fact) -> Fact:

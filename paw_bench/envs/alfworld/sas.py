@@ -4,17 +4,45 @@ textworld steps through Fast Downward's library, which holds one state of one ta
 another episode costs milliseconds. Here a state is a value: bit v is set where the atom of variable v holds. Supported
 is what textworld's translation gives: variables of two values, an atom and its negation.
 
-Format: Fast Downward's "Translator Output Format", version 3. What effects and derived atoms do: Helmert, "The Fast
-Downward Planning System", JAIR 26 (2006).
+Most operators of a task (thousands, of which half only move the agent) are never looked at in an episode, so they stay
+packed as numbers, in groups of which few apply at a time, and a group is unpacked when it is needed.
+
+What effects and derived atoms do: Helmert, "The Fast Downward Planning System", JAIR 26 (2006).
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 State = int
+
+
+@dataclass(frozen=True)
+class PackedTask:
+    """A task in numbers. A literal is 2 v where the atom of variable v holds, 2 v + 1 where it does not."""
+
+    atoms: list[str]
+    """The atom of each variable, such as `opened(cabinet_1)`."""
+    words: list[str]
+    """Words of the operators' names: actions and things."""
+    initial: list[int]
+    """Variables whose atoms hold at first, derived ones apart."""
+    derived: list[int]
+    """Variables that axioms decide; their atoms do not hold unless an axiom says so."""
+    goal: list[int]
+    """Literals."""
+    axioms: list[list[tuple[list[int], int]]]
+    """Layer by layer: (literals of the condition, literal that follows)."""
+    operators: list[tuple[list[int], list[int]]]
+    """(literals that all operators of a group require: one or none; the operators, one after the other).
+
+    An operator is: its number, the words of its name, its required literals, and its effects, each of these three after
+    their count; an effect is the count of its conditions, these literals, and the literal that it makes true.
+    """
 
 
 class Condition(NamedTuple):
@@ -37,58 +65,36 @@ class Effect(NamedTuple):
 
 
 class Operator(NamedTuple):
-    """A ground action. `name`: that of the action, and its arguments."""
+    """A ground action. `name`: that of the action and its arguments."""
 
     number: int
-    name: str
+    name: tuple[str, ...]
     condition: Condition
     effects: tuple[Effect, ...]
 
 
-class _Axiom(NamedTuple):
-    condition: Condition
-    bit: int
-    value: bool
-
-
 class SasTask:
-    """A parsed task. ValueError where it is not of the supported kind."""
+    """What can be done in a state, and what follows from it."""
 
-    def __init__(self, text: str) -> None:
-        lines = iter(text.split("\n"))
-        _skip_past(lines, "end_metric")
-        layers: list[int] = []
-        self.atoms: list[str] = []
-        """The atom of each variable, such as `opened(cabinet_1)`."""
-        for _ in range(_number(lines)):
-            _skip(lines, 2)
-            layers.append(_number(lines))
-            self.atoms.append(_atom(_number(lines), next(lines), next(lines)))
-            _skip(lines, 1)
-        for _ in range(_number(lines)):
-            _skip_past(lines, "end_mutex_group")
-        _skip_past(lines, "begin_state")
-        defaults = _condition((variable, _number(lines)) for variable in range(len(self.atoms))).true
-        _skip_past(lines, "begin_goal")
-        self._goal = _condition(_pairs(lines))
-        _skip(lines, 1)
-        self.operators = [_operator(lines, number) for number in range(_number(lines))]
-        self._derived_bits = sum(1 << variable for variable, layer in enumerate(layers) if layer != -1)
-        self._defaults = defaults & self._derived_bits
-        self._axioms = _axioms(lines, layers)
-        self._groups = _grouped(self.operators)
-        self.initial: State = self._with_derived(defaults)
+    def __init__(self, packed: PackedTask) -> None:
+        self._words = packed.words
+        self._goal = _condition(packed.goal)
+        self._derived = _bits(packed.derived)
+        self._axioms = [
+            [(_condition(condition), 1 << (literal >> 1), not literal & 1) for condition, literal in layer]
+            for layer in packed.axioms
+        ]
+        self._packed = [(_condition(shared), array("I", numbers)) for shared, numbers in packed.operators]
+        self._groups: dict[int, list[Operator]] = {}
+        self.initial: State = self._with_derived(_bits(packed.initial))
 
     def applicable(self, state: State) -> list[Operator]:
         """Operators whose conditions hold in `state`, in the task's order."""
-        found = [
-            operator
-            for bit, operators in self._groups
-            if state & bit == bit
-            for operator in operators
-            if operator.condition.holds(state)
-        ]
-        return sorted(found, key=lambda operator: operator.number)
+        found = []
+        for index, (condition, _) in enumerate(self._packed):
+            if condition.holds(state):
+                found += [operator for operator in self._group(index) if operator.condition.holds(state)]
+        return sorted(found)
 
     def after(self, state: State, operator: Operator) -> State:
         """The state after `operator`, which must be applicable in `state`."""
@@ -105,15 +111,122 @@ class SasTask:
 
     def _with_derived(self, state: State) -> State:
         """`state` with its derived atoms: from their defaults, layer by layer, each to its fixed point."""
-        state = state & ~self._derived_bits | self._defaults
+        state &= ~self._derived
         for axioms in self._axioms:
             before = -1
             while before != state:
                 before = state
-                for axiom in axioms:
-                    if axiom.condition.holds(state):
-                        state = state | axiom.bit if axiom.value else state & ~axiom.bit
+                for condition, bit, value in axioms:
+                    if condition.holds(state):
+                        state = state | bit if value else state & ~bit
         return state
+
+    def _group(self, index: int) -> list[Operator]:
+        if index not in self._groups:
+            self._groups[index] = list(self._unpacked(iter(self._packed[index][1])))
+        return self._groups[index]
+
+    def _unpacked(self, numbers: Iterator[int]) -> Iterator[Operator]:
+        for number in numbers:
+            name = tuple(self._words[word] for word in _counted(numbers))
+            required = _condition(_counted(numbers))
+            effects = []
+            for _ in range(next(numbers)):
+                condition = _condition(_counted(numbers))
+                literal = next(numbers)
+                effects.append(Effect(condition, literal >> 1, not literal & 1))
+            yield Operator(number, name, required, tuple(effects))
+
+
+def packed_task(sas: str) -> PackedTask:
+    """Pack the text of a task (format version 3). ValueError where it is not of the supported kind."""
+    lines = iter(sas.split("\n"))
+    _skip_past(lines, "end_metric")
+    atoms, layers = [], []
+    for _ in range(int(next(lines))):
+        _skip(lines, 2)
+        layers.append(int(next(lines)))
+        atoms.append(_atom(next(lines), next(lines), next(lines)))
+        _skip(lines, 1)
+    for _ in range(int(next(lines))):
+        _skip_past(lines, "end_mutex_group")
+    _skip(lines, 1)
+    first = [variable for variable in range(len(atoms)) if next(lines) == "0"]
+    derived = [variable for variable, layer in enumerate(layers) if layer != -1]
+    if set(first) & set(derived):
+        raise ValueError("a derived atom that holds by default")
+    _skip(lines, 2)
+    goal = _literals(lines)
+    _skip(lines, 1)
+    words: dict[str, int] = {}
+    operators = [_operator(lines, words) for _ in range(int(next(lines)))]
+    axioms = defaultdict(list)
+    for _ in range(int(next(lines))):
+        _skip(lines, 1)
+        condition = _literals(lines)
+        variable, _, after = map(int, next(lines).split())
+        axioms[layers[variable]].append((condition, 2 * variable + after))
+        _skip(lines, 1)
+    return PackedTask(
+        atoms=atoms,
+        words=list(words),
+        initial=first,
+        derived=derived,
+        goal=goal,
+        axioms=[axioms[layer] for layer in sorted(axioms)],
+        operators=_grouped(operators),
+    )
+
+
+@dataclass(frozen=True)
+class _RawOperator:
+    name: list[int]
+    required: list[int]
+    effects: list[tuple[list[int], int]]
+
+    def numbers(self, number: int) -> list[int]:
+        packed = [number, len(self.name), *self.name, len(self.required), *self.required, len(self.effects)]
+        for condition, literal in self.effects:
+            packed += [len(condition), *condition, literal]
+        return packed
+
+
+def _operator(lines: Iterator[str], words: dict[str, int]) -> _RawOperator:
+    _skip(lines, 1)
+    name = [words.setdefault(word, len(words)) for word in next(lines).split()]
+    required = _literals(lines)
+    effects = []
+    for _ in range(int(next(lines))):
+        _, *pairs, variable, before, after = map(int, next(lines).split())
+        if before != -1:
+            required.append(2 * variable + before)
+        condition = [2 * v + value for v, value in zip(pairs[::2], pairs[1::2], strict=True)]
+        effects.append((condition, 2 * variable + after))
+    _skip(lines, 2)
+    return _RawOperator(name, required, effects)
+
+
+def _grouped(operators: Sequence[_RawOperator]) -> list[tuple[list[int], list[int]]]:
+    """Each operator under the literal of its condition that most operators share: in ALFWorld, where the agent is."""
+    shared = Counter(literal for operator in operators for literal in operator.required)
+    groups: defaultdict[int | None, list[int]] = defaultdict(list)
+    for number, operator in enumerate(operators):
+        most_shared = max(operator.required, key=lambda literal: (shared[literal], literal), default=None)
+        groups[most_shared] += operator.numbers(number)
+    return [([] if literal is None else [literal], numbers) for literal, numbers in groups.items()]
+
+
+def _atom(values: str, first: str, second: str) -> str:
+    atom = first.removeprefix("Atom ")
+    if (values, first, second) != ("2", f"Atom {atom}", f"NegatedAtom {atom}"):
+        raise ValueError(f"a variable that is not an atom and its negation: {first}, {second}")
+    return atom
+
+
+def _literals(lines: Iterator[str]) -> list[int]:
+    """The (variable, value) pairs of the next lines, after a line with their count."""
+    pairs = (next(lines).split() for _ in range(int(next(lines))))
+    return [2 * int(variable) + int(value) for variable, value in pairs]
 
 
 def _skip(lines: Iterator[str], count: int) -> None:
@@ -128,72 +241,20 @@ def _skip_past(lines: Iterator[str], mark: str) -> None:
     raise ValueError(f"a task without {mark}")
 
 
-def _number(lines: Iterator[str]) -> int:
-    return int(next(lines))
+def _counted(numbers: Iterator[int]) -> list[int]:
+    return [next(numbers) for _ in range(next(numbers))]
 
 
-def _pairs(lines: Iterator[str]) -> list[tuple[int, int]]:
-    """(variable, value) pairs, one a line, after a line with their number."""
-    return [(int(variable), int(value)) for variable, value in (next(lines).split() for _ in range(_number(lines)))]
+def _condition(literals: Iterable[int]) -> Condition:
+    literals = list(literals)
+    return Condition(
+        _bits(literal >> 1 for literal in literals if not literal & 1),
+        _bits(literal >> 1 for literal in literals if literal & 1),
+    )
 
 
-def _atom(values: int, first: str, second: str) -> str:
-    atom = first.removeprefix("Atom ")
-    if values != 2 or (first, second) != (f"Atom {atom}", f"NegatedAtom {atom}"):
-        raise ValueError(f"a variable that is not an atom and its negation: {first}, {second}")
-    return atom
-
-
-def _condition(pairs: Iterable[tuple[int, int]]) -> Condition:
-    """Value 0 is the atom, value 1 its negation."""
-    true = false = 0
-    for variable, value in pairs:
-        if value == 0:
-            true |= 1 << variable
-        else:
-            false |= 1 << variable
-    return Condition(true, false)
-
-
-def _operator(lines: Iterator[str], number: int) -> Operator:
-    _skip(lines, 1)
-    name = next(lines)
-    required = _pairs(lines)
-    effects = []
-    for _ in range(_number(lines)):
-        conditions, *numbers = map(int, next(lines).split())
-        *condition, variable, before, after = numbers
-        if before != -1:
-            required.append((variable, before))
-        pairs = [(condition[i], condition[i + 1]) for i in range(0, 2 * conditions, 2)]
-        effects.append(Effect(_condition(pairs), variable, after == 0))
-    _skip(lines, 2)
-    return Operator(number, name, _condition(required), tuple(effects))
-
-
-def _axioms(lines: Iterator[str], layers: list[int]) -> list[list[_Axiom]]:
-    """The axioms by layer."""
-    by_layer: defaultdict[int, list[_Axiom]] = defaultdict(list)
-    for _ in range(_number(lines)):
-        _skip(lines, 1)
-        condition = _condition(_pairs(lines))
-        variable, _, after = map(int, next(lines).split())
-        _skip(lines, 1)
-        by_layer[layers[variable]].append(_Axiom(condition, 1 << variable, after == 0))
-    return [axioms for _, axioms in sorted(by_layer.items())]
-
-
-def _grouped(operators: list[Operator]) -> list[tuple[int, list[Operator]]]:
-    """Operators by the atom of their condition that most operators share: in ALFWorld, where the agent is."""
-    shared = Counter(bit for operator in operators for bit in _bits(operator.condition.true))
-    groups: defaultdict[int, list[Operator]] = defaultdict(list)
-    for operator in operators:
-        groups[max(_bits(operator.condition.true), key=lambda bit: (shared[bit], bit), default=0)].append(operator)
-    return list(groups.items())
-
-
-def _bits(mask: int) -> Iterator[int]:
-    while mask:
-        lowest = mask & -mask
-        yield lowest
-        mask ^= lowest
+def _bits(variables: Iterable[int]) -> int:
+    mask = 0
+    for variable in variables:
+        mask |= 1 << variable
+    return mask

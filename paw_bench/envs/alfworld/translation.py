@@ -8,6 +8,7 @@ meets a stale translation.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import hashlib
 import importlib.metadata
@@ -25,14 +26,17 @@ import orjson
 from fast_downward.translate.pddl.conditions import Atom, Literal
 from fast_downward.translate.pddl.f_expression import Assign
 
-_FORMAT = 2
+from paw_bench.envs.alfworld.sas import PackedTask, packed_task
+
+_FORMAT = 3
+"""Counted up whenever a kept translation would be read differently."""
 
 
 @dataclass(frozen=True)
 class Translation:
     """The parts of Fast Downward's task that textworld reads."""
 
-    sas: str
+    task: PackedTask
     types: tuple[tuple[str, tuple[str, ...]], ...]
     """(name, names of supertypes), in the task's order."""
     objects: dict[str, str]
@@ -66,7 +70,7 @@ def _translate(domain: str, problem: str) -> Translation:
     for action in task.actions:
         conditions += [action.precondition, *(effect.condition for effect in action.effects)]
     return Translation(
-        sas=sas,
+        task=packed_task(sas),
         types=tuple((kind.name, tuple(kind.supertype_names)) for kind in task.types),
         objects={item.name: item.type_name for item in task.objects},
         parameters={
@@ -96,16 +100,20 @@ def _literals(condition: Any) -> Iterator[Any]:
 
 
 def _path(folder: Path, domain: str, problem: str) -> Path:
-    package = importlib.metadata.version("fast-downward-textworld")
-    key = hashlib.sha256(f"{_FORMAT}\0{package}\0{domain}\0{problem}".encode()).hexdigest()
+    key = hashlib.sha256(f"{_FORMAT}\0{_translator()}\0{domain}\0{problem}".encode()).hexdigest()
     return folder / key[:2] / f"{key}.json.gz"
+
+
+@functools.cache
+def _translator() -> str:
+    return importlib.metadata.version("fast-downward-textworld")
 
 
 def _load(path: Path) -> Translation | None:
     try:
         data = orjson.loads(gzip.decompress(path.read_bytes()))
         return Translation(
-            sas=data["sas"],
+            task=PackedTask(**data["task"]),
             types=tuple((name, tuple(supertypes)) for name, supertypes in data["types"]),
             objects=data["objects"],
             parameters={name: tuple((p, t) for p, t in pairs) for name, pairs in data["parameters"].items()},
