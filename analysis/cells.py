@@ -6,6 +6,7 @@ their `result.json`, so that a number in a paper leads back to files.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,12 +44,13 @@ def cells(results: Results) -> pd.DataFrame:
     seeds were not all evaluated on the same games), run_ids, result_sha256. Success is a fraction.
     """
     rows = []
+    finished = _finished(results)
     for condition in results.conditions:
         for arm in results.arms:
             planned = _planned_seeds(results, condition, arm)
             for phase in ("before", "after", "gain"):
                 for task_type in task_types(results):
-                    found = _finished(results, condition, arm, phase, task_type)
+                    found = finished[condition, arm, phase, task_type]
                     interval = t_interval(found["success"].to_numpy())
                     rows.append(
                         {
@@ -80,10 +82,11 @@ def comparisons(results: Results) -> pd.DataFrame:
     test), seeds, run_ids, reference_run_ids.
     """
     rows: list[dict[str, Any]] = []
+    finished = _finished(results)
     for condition in results.conditions:
         for arm, reference in results.comparisons:
-            left = _finished(results, condition, arm, "after", ALL)
-            right = _finished(results, condition, reference, "after", ALL)
+            left = finished[condition, arm, "after", ALL]
+            right = finished[condition, reference, "after", ALL]
             comparable = len(_games(left) | _games(right)) <= 1
             result = difference(_by_seed(left), _by_seed(right)) if comparable else difference({}, {})
             rows.append(
@@ -140,18 +143,22 @@ def wide(results: Results, long: pd.DataFrame, compared: pd.DataFrame) -> pd.Dat
 _DIFFERENCE = ("mean", "half_width", "p", "p_holm", "resolved", "method")
 
 
-def _finished(results: Results, condition: str, arm: str, phase: str, task_type: str) -> pd.DataFrame:
-    """Rows of the evaluation frame, one a finished run, in the order of the seeds; of both phases for the gain."""
-    if phase == "gain":
-        before = _finished(results, condition, arm, "before", task_type).set_index("run_id")
-        after = _finished(results, condition, arm, "after", task_type).set_index("run_id")
-        both = after.loc[after.index.isin(before.index)].copy()
-        both["success"] -= before["success"]
-        return both.reset_index()
-    frame = results.evaluation
-    wanted = (frame["condition"] == condition) & (frame["arm"] == arm) & (frame["phase"] == phase)
-    wanted &= (frame["task_type"] == task_type) & frame["run_id"].isin(results.done()["run_id"])
-    return frame[wanted].sort_values("seed")
+Finished = Mapping[tuple[str, str, str, str], pd.DataFrame]
+"""(condition, arm, phase, task type) -> rows of the evaluation frame, one a finished run, in the order of the seeds."""
+
+
+def _finished(results: Results) -> Finished:
+    evaluation = results.evaluation[results.evaluation["run_id"].isin(results.done()["run_id"])].sort_values("seed", kind="stable")
+    found: dict[Any, pd.DataFrame] = defaultdict(lambda: evaluation.iloc[:0])
+    found.update(dict(iter(evaluation.groupby(["condition", "arm", "phase", "task_type"]))))
+    for condition, arm, phase, task_type in list(found):
+        if phase == "after":
+            before = found[condition, arm, "before", task_type].set_index("run_id")["success"]
+            after = found[condition, arm, "after", task_type]
+            both = after[after["run_id"].isin(before.index)]
+            gain = both["success"] - both["run_id"].map(before)
+            found[condition, arm, "gain", task_type] = both.assign(success=gain)
+    return found
 
 
 def _planned_seeds(results: Results, condition: str, arm: str) -> int:

@@ -121,8 +121,13 @@ def frame(
     another type.
     """
     types = {**columns, **dict.fromkeys(extra, "str")}
-    table = [[_checked(row.get(name), f"{source}: {name}", dtype) for name, dtype in types.items()] for row in rows]
-    return pd.DataFrame(table, columns=list(types), dtype=object).astype(types)
+    rows = list(rows)
+    return pd.DataFrame(
+        {
+            name: pd.Series([_checked(row.get(name), f"{source}: {name}", dtype) for row in rows], dtype=dtype)
+            for name, dtype in types.items()
+        }
+    )
 
 
 def _checked(value: Any, name: str, dtype: str) -> Any:

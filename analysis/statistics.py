@@ -41,7 +41,7 @@ class Difference:
     """Arm minus reference, with seeds as replicates. What cannot be computed is NaN."""
 
     mean: float
-    """Mean of the paired differences, or difference of the two means when the test is Welch's."""
+    """Mean of the differences of shared seeds; of the two means where the test is Welch's, or no seed is shared."""
     half_width: float
     """Half-width of the (not Holm-adjusted) t interval of `mean`."""
     p: float
@@ -115,6 +115,10 @@ def _welch(arm: np.ndarray, reference: np.ndarray, confidence: float) -> tuple[f
     return half_width, float(2 * stats.t.sf(abs(statistic), df)), df, ""
 
 
+def _unpaired_mean(arm: np.ndarray, reference: np.ndarray) -> float:
+    return float(np.mean(arm) - np.mean(reference)) if len(arm) and len(reference) else math.nan
+
+
 def _correlation(left: np.ndarray, right: np.ndarray) -> float:
     if len(left) < 2 or _spread(left) == 0.0 or _spread(right) == 0.0:
         return math.nan
@@ -141,8 +145,9 @@ def difference(arm: Mapping[int, float], reference: Mapping[int, float], confide
         df = math.nan if gap else float(paired.n - 1)
         p = math.nan if gap else float(2 * stats.t.sf(abs(mean) * math.sqrt(paired.n) / paired.sd, df))
     else:
-        both = len(arm_all) > 0 and len(reference_all) > 0
-        mean = float(np.mean(arm_all) - np.mean(reference_all)) if both else math.nan
+        mean = _unpaired_mean(arm_all, reference_all)
+        if welch_gap and shared:
+            mean = float(np.mean(left - right))
         half_width, p, df, gap = welch_half_width, welch_p, welch_df, welch_gap
     return Difference(
         mean=mean,

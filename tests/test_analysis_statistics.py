@@ -127,6 +127,9 @@ def test_one_seed_and_no_seed_give_a_difference_that_is_not_tested() -> None:
     result = difference({0: 0.3}, {0: 0.2})
     assert_untested(result, "one seed")
     assert result.mean == pytest.approx(0.1)
+    late = difference({1: 0.5}, {0: 0.1, 1: 0.4})
+    assert_untested(late, "one seed")
+    assert late.mean == pytest.approx(0.1)  # of the shared seed, not of the means
     assert_untested(difference({}, {0: 0.2, 1: 0.3}), "no seed")
     assert math.isnan(difference({}, {0: 0.2}).mean)
     assert_untested(difference({0: 0.5, 1: 0.5}, {2: 0.4, 3: 0.4}), "no variance")
