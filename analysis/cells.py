@@ -148,7 +148,9 @@ Finished = Mapping[tuple[str, str, str, str], pd.DataFrame]
 
 
 def _finished(results: Results) -> Finished:
-    evaluation = results.evaluation[results.evaluation["run_id"].isin(results.done()["run_id"])].sort_values("seed", kind="stable")
+    evaluation = results.evaluation[results.evaluation["run_id"].isin(results.done()["run_id"])].sort_values(
+        "seed", kind="stable"
+    )
     found: dict[Any, pd.DataFrame] = defaultdict(lambda: evaluation.iloc[:0])
     found.update(dict(iter(evaluation.groupby(["condition", "arm", "phase", "task_type"]))))
     for condition, arm, phase, task_type in list(found):

@@ -85,7 +85,7 @@ def learning_curves(results: Results, condition: str) -> Figure | None:
         if results.reference in curves:
             draw_curve(axes, curves[results.reference], style[results.reference], scale=100, band=False)
         draw_curve(axes, curves[arm], style[arm], scale=100, seeds=True)
-        axes.set_title(wrapped(arm, 28), loc="left")
+        axes.set_title(wrapped(arm, 24), loc="left")
         axes.set_ylim(*extent)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     finish(grid, len(panels), "update")
