@@ -1,15 +1,23 @@
 """Tiny models and synthetic episodes for the training tests: no environment, no engine, exact log-probabilities."""
 
+import gc
 import random
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, TrainerCallback
 
 from paw_bench.config.schema import RunConfig
 from paw_bench.rollout.episode import Episode, Turn
+from paw_bench.training.build import build_trainer
+from paw_bench.training.grpo import PawGRPOTrainer
 
 VOCABULARY = 40
+
+# HF collects garbage whenever training is entered, which takes seconds with a test session's imports on the heap.
+gc.freeze()
+# Several threads are far slower on models of this size, above all on a busy machine.
+torch.set_num_threads(1)
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
@@ -49,9 +57,67 @@ def label_logprobs(model, ids: list[int]) -> tuple[list[float], list[float]]:
     return [0.0, *labels.tolist()], [0.0, *entropies.tolist()]
 
 
-def collect_from(model, config: RunConfig, mode: str):
+def run_config(
+    mode: str = "window",
+    *,
+    algorithm=None,
+    world_model=None,
+    updates: int = 1,
+    micro_batch_rows: int = 4,
+    dtype: str = "float32",
+) -> RunConfig:
+    """A run of 2 groups of 4 short episodes; `algorithm` and `world_model` are changes to the config's sections."""
+    sizes = {"groups": 2, "group_size": 4, "optimizer_steps": 2, "learning_rate": 1e-3}
+    experiment = {
+        "model": {"dtype": dtype},
+        "context": {"mode": mode},
+        "algorithm": sizes | (algorithm or {}),
+        "world_model": world_model or {},
+        "training": {"updates": updates},
+    }
+    return RunConfig.model_validate({"experiment": experiment, "execution": {"micro_batch_rows": micro_batch_rows}})
+
+
+def make_trainer(config: RunConfig, model, folder, *, collect=None, on_update=None) -> PawGRPOTrainer:
+    """The trainer on synthetic episodes of `model`."""
+    return build_trainer(
+        config,
+        model=model,
+        tokenizer=tiny_tokenizer(),
+        collect=collect or collect_from(model, config),
+        on_update=on_update or (lambda record, trainer: None),
+        output_dir=folder,
+    )
+
+
+def gradients_of_steps(config: RunConfig, model, folder, collect, records=None) -> list[torch.Tensor]:
+    """The flat gradient of each optimizer step of an update, all taken at the initial weights and not clipped."""
+    still = {"learning_rate": 1e-30, "max_grad_norm": 1e9}
+    algorithm = config.experiment.algorithm.model_copy(update=still)
+    config = config.model_copy(update={"experiment": config.experiment.model_copy(update={"algorithm": algorithm})})
+    gradients: list[torch.Tensor] = []
+
+    class Recorder(TrainerCallback):
+        def on_pre_optimizer_step(self, *_, **__):
+            gradients.append(torch.cat([p.grad.flatten().clone() for p in model.parameters()]))
+
+    records = [] if records is None else records
+    trainer = make_trainer(
+        config, model, folder, collect=collect, on_update=lambda record, trainer: records.append(record)
+    )
+    trainer.add_callback(Recorder())
+    trainer.train_to(1)
+    return gradients
+
+
+def parameters(model) -> torch.Tensor:
+    """All parameters as one vector."""
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def collect_from(model, config: RunConfig):
     """A collector of random episodes whose log-probabilities are those of `model` as it is when it collects."""
-    algorithm = config.experiment.algorithm
+    algorithm, mode = config.experiment.algorithm, config.experiment.context.mode
 
     def collect(update: int) -> list[Episode]:
         training = model.training
@@ -75,7 +141,7 @@ def _episode(model, draw: random.Random, group: int, index: int, mode: str) -> E
     history = words(4, 9)
     success = draw.random() < 0.5
     turns = []
-    count = draw.randint(1, 4)
+    count = draw.randint(1, 3)
     for number in range(count):
         context = list(history) if mode == "full" else [*words(3, 8), *history[-6:]]
         action, separator, observation = [*words(1, 3), 1], words(1, 2), words(1, 6)

@@ -39,6 +39,8 @@ def grpo_arguments(config: RunConfig, output_dir: Path) -> GRPOConfig:
         epsilon=algorithm.clip_low,
         epsilon_high=algorithm.clip_high,
         beta=algorithm.kl_coefficient,
+        # TRL's default multiplies the k3 estimate by the importance ratio; the paper's code base (verl-agent) does not.
+        use_bias_correction_kl=False,
         loss_type=algorithm.loss_type,
         scale_rewards=algorithm.scale_advantages,
         # Probabilities of the world-model loss are of the untempered softmax; sampling has its own temperature.

@@ -69,6 +69,9 @@ class PawGRPOTrainer(WorldModelMixin, GRPOTrainer):
                 "load the model with from_pretrained, or set kl_coefficient to 0",
             )
         arguments = grpo_arguments(config, output_dir)
+        if arguments.bf16:
+            # A step of 1e-6 is below the precision of bfloat16: weights stay float32 and passes are autocast.
+            model.float()  # type: ignore[no-untyped-call]
         super().__init__(
             model=model,
             reward_funcs=[returns_of_episodes],
@@ -81,8 +84,9 @@ class PawGRPOTrainer(WorldModelMixin, GRPOTrainer):
         for callback in list(self.callback_handler.callbacks):
             if type(callback).__name__ == "PrinterCallback":
                 self.remove_callback(callback)
-        # Made here rather than in `train`, which would start a schedule of its own each time it is entered.
-        self.optimizer = self.accelerator.prepare(self.create_optimizer())
+        # Made here rather than in `train`, which would start a schedule of its own each time it is entered; and so the
+        # first rollout is autocast as the later ones are.
+        self.model_wrapped, self.optimizer = self.accelerator.prepare(self.model, self.create_optimizer())
         self.create_scheduler(num_training_steps=arguments.max_steps)
         self._created_lr_scheduler = False
         self._random = random_state.capture()
