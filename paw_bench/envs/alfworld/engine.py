@@ -21,7 +21,7 @@ import orjson
 from textworld.generator.game import EntityInfo
 from textworld.logic import Placeholder, Variable
 
-from paw_bench.envs.alfworld.facts import Difference, Fact, FactState, fact_of
+from paw_bench.envs.alfworld.facts import Difference, FactState, fact_of
 from paw_bench.envs.alfworld.package import Demangler
 from paw_bench.envs.alfworld.sas import Operator, SasTask, State
 from paw_bench.envs.alfworld.textgen import logic_of
@@ -29,7 +29,7 @@ from paw_bench.envs.alfworld.translation import translation_of
 
 NOTHING_HAPPENS = "Nothing happens."
 _GAMES_KEPT = 32
-_QUERIED_PREDICATE = re.compile(r"\b(?:not_)?([a-z][\w@-]*)\s*\(")
+_QUERIED_PREDICATE = re.compile(r"([a-z][\w@-]*)\s*\(")
 _QUERIED_VARIABLE = re.compile(r"(\w+)\s*:")
 
 
@@ -71,10 +71,10 @@ class Game:
         atoms = [fact_of(atom) for atom in translation.task.atoms]
         true_at_first = [fact for variable, fact in enumerate(atoms) if self._task.initial >> variable & 1]
         self.initial_facts = frozenset([*translation.facts, *true_at_first])
-        self.facts = FactState(self._logic, translation.objects, translation.types, self.initial_facts)
+        queried = frozenset(_QUERIED_PREDICATE.findall(grammar.lower()))
+        self.facts = FactState(self._logic, translation.objects, translation.types, self.initial_facts, queried)
         self.entities = _named_entities(self.facts)
-        queried = set(_QUERIED_PREDICATE.findall(grammar.lower()))
-        self._queried: dict[int, Fact] = {v: fact for v, fact in enumerate(atoms) if fact[0] in queried}
+        self._atoms = atoms
         self._read = sum(1 << variable for variable, fact in enumerate(atoms) if fact[0] in translation.read)
 
         self._commands: dict[int, str] = {}
@@ -94,9 +94,9 @@ class Game:
     def _expand(self, node: Node, operator: Operator) -> tuple[str, Node]:
         # As in stock, the facts take all effects in turn; only the state asks for their conditions.
         effects = [
-            fact if effect.value else (f"not_{fact[0]}", fact[1])
+            (predicate if effect.value else f"not_{predicate}", arguments)
             for effect in operator.effects
-            if (fact := self._queried.get(effect.variable)) is not None
+            for predicate, arguments in [self._atoms[effect.variable]]
         ]
         difference = self.facts.after(node.difference, effects)
         self.facts.move_to(difference)

@@ -18,7 +18,11 @@ Difference = frozenset[Fact]
 
 
 class FactState(PddlState):  # type: ignore[misc]
-    """textworld's state without a simulator behind it. `types`: name of a thing -> name of its type."""
+    """textworld's state without a simulator behind it.
+
+    `types`: name of a thing -> name of its type. `queried`: predicates that the grammar asks for, negated ones by their
+    own name (`not_inreceptacle`). Facts of other predicates stay as they are at first.
+    """
 
     def __init__(
         self,
@@ -26,6 +30,7 @@ class FactState(PddlState):  # type: ignore[misc]
         types: dict[str, str],
         hierarchy: Iterable[tuple[str, tuple[str, ...]]],
         initial: frozenset[Fact],
+        queried: frozenset[str],
     ) -> None:
         # Neither parent's constructor: one translates the problem, the other refuses this kind of logic.
         self._facts: defaultdict[Any, set[Proposition]] = defaultdict(set)
@@ -35,6 +40,7 @@ class FactState(PddlState):  # type: ignore[misc]
         self._logic = logic
         self._types = types
         self._initial = initial
+        self._queried = queried
         self._difference: Difference = frozenset()
         for name, supertypes in hierarchy:
             with contextlib.suppress(ValueError):  # one of the logic's own
@@ -58,6 +64,8 @@ class FactState(PddlState):  # type: ignore[misc]
         changed = set(difference)
         for fact in effects:
             for each, holds in ((_negation(fact), False), (fact, True)):
+                if each[0] not in self._queried:
+                    continue
                 if (each in self._initial) == holds:
                     changed.discard(each)
                 else:

@@ -16,7 +16,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 State = int
 
@@ -37,12 +37,19 @@ class PackedTask:
     """Literals."""
     axioms: list[list[tuple[list[int], int]]]
     """Layer by layer: (literals of the condition, literal that follows)."""
-    operators: list[tuple[list[int], list[int]]]
+    groups: list[tuple[list[int], list[int]]]
     """(literals that all operators of a group require: one or none; the operators, one after the other).
 
     An operator is: its number, the words of its name, its required literals, and its effects, each of these three after
     their count; an effect is the count of its conditions, these literals, and the literal that it makes true.
     """
+
+    @classmethod
+    def of_json(cls, data: dict[str, Any]) -> PackedTask:
+        """A task that was written as JSON, which knows no tuples."""
+        axioms = [[(condition, literal) for condition, literal in layer] for layer in data["axioms"]]
+        groups = [(shared, numbers) for shared, numbers in data["groups"]]
+        return cls(**{**data, "axioms": axioms, "groups": groups})
 
 
 class Condition(NamedTuple):
@@ -84,7 +91,7 @@ class SasTask:
             [(_condition(condition), 1 << (literal >> 1), not literal & 1) for condition, literal in layer]
             for layer in packed.axioms
         ]
-        self._packed = [(_condition(shared), array("I", numbers)) for shared, numbers in packed.operators]
+        self._packed = [(_condition(shared), array("I", numbers)) for shared, numbers in packed.groups]
         self._groups: dict[int, list[Operator]] = {}
         self.initial: State = self._with_derived(_bits(packed.initial))
 
@@ -174,7 +181,7 @@ def packed_task(sas: str) -> PackedTask:
         derived=derived,
         goal=goal,
         axioms=[axioms[layer] for layer in sorted(axioms)],
-        operators=_grouped(operators),
+        groups=_grouped(operators),
     )
 
 

@@ -28,7 +28,7 @@ from fast_downward.translate.pddl.f_expression import Assign
 
 from paw_bench.envs.alfworld.sas import PackedTask, packed_task
 
-_FORMAT = 3
+_FORMAT = 4
 """Counted up whenever a kept translation would be read differently."""
 
 
@@ -113,7 +113,7 @@ def _load(path: Path) -> Translation | None:
     try:
         data = orjson.loads(gzip.decompress(path.read_bytes()))
         return Translation(
-            task=PackedTask(**data["task"]),
+            task=PackedTask.of_json(data["task"]),
             types=tuple((name, tuple(supertypes)) for name, supertypes in data["types"]),
             objects=data["objects"],
             parameters={name: tuple((p, t) for p, t in pairs) for name, pairs in data["parameters"].items()},
