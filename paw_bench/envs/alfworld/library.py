@@ -115,18 +115,21 @@ def _read_index(root: Path, split: str) -> dict[int, _Entry]:
 
 
 def _with_progress(wanted: Sequence[_Want], description: str) -> Iterator[_Want]:
-    """The items of `wanted`, with a progress bar on stderr from the moment that it has taken two seconds."""
+    """The items of `wanted`, with a progress bar on stderr once it has taken two seconds."""
     from rich.console import Console
     from rich.progress import Progress
 
     started = time.monotonic()
-    with_bar = Progress(console=Console(stderr=True), transient=True)
-    bar = with_bar.add_task(description, total=len(wanted))
+    bar = Progress(console=Console(stderr=True), transient=True)
+    task = bar.add_task(description, total=len(wanted))
+    shown = False
     try:
         for item in wanted:
-            if not with_bar.live.is_started and time.monotonic() - started > _QUIET_SECONDS:
-                with_bar.start()
+            if not shown and time.monotonic() - started > _QUIET_SECONDS:
+                bar.start()
+                shown = True
             yield item
-            with_bar.advance(bar)
+            bar.advance(task)
     finally:
-        with_bar.stop()
+        if shown:
+            bar.stop()
