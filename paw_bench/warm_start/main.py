@@ -107,12 +107,16 @@ def _make(
         low, high = config.target_success
         return low <= success <= high
 
-    if not train(model, examples, config.training, note, choose):
-        raise UserError(
-            f"no checkpoint's success on the tune panel lies in {config.target_success}: {record['tune']}",
-            "train longer (--steps), or checkpoint more often",
-        )
+    chosen = train(model, examples, config.training, note, choose)
+    if not chosen:
+        output = output.with_name(f"{output.name}-not-chosen")
     _publish(model, tokenizer, record, output)
+    if not chosen:
+        raise UserError(
+            f"no checkpoint's success on the tune panel lies in {config.target_success}: {record['tune']}; the last "
+            f"weights are in {output}",
+            "train longer (--steps)",
+        )
     return record
 
 

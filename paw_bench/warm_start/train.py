@@ -55,7 +55,7 @@ def train(
     on_progress: Callable[[Progress], None],
     is_chosen: Callable[[int], bool],
 ) -> bool:
-    """Train `model` in place until `is_chosen(step)`, asked every `config.checkpoint_every` steps; whether it was."""
+    """Train `model` in place until `is_chosen(step)`, asked of every candidate; whether one was."""
     rng = random.Random(config.seed)
     optimizers = _optimizers(model, config)
     batches = _batches(examples, config.batch, rng)
@@ -79,7 +79,7 @@ def train(
         )
         if step % config.log_every == 0:
             on_progress(Progress(step, running[0], running[1], time.monotonic() - started))
-        if step % config.checkpoint_every == 0:
+        if step >= config.steps // 2 and step % config.checkpoint_every == 0:
             if is_chosen(step):
                 return True
             model.train()
