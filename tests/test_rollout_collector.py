@@ -1,0 +1,122 @@
+import pytest
+import torch
+
+from paw_bench.config.schema import ContextConfig, EnvironmentConfig, ExperimentConfig, GamesConfig, PromptConfig
+from paw_bench.envs.panels import load_panels
+from paw_bench.envs.pool import EnvironmentPool
+from paw_bench.evaluation.fixed_transitions import measure, play_fixed_transitions
+from paw_bench.rollout.codec import TurnCodec
+from paw_bench.rollout.collector import Assignment, Collector
+from paw_bench.rollout.engine import TransformersEngine
+from paw_bench.rollout.episode import Source
+from paw_bench.rollout.rows import rows_of
+from paw_bench.warm_start.config import SizeConfig
+from paw_bench.warm_start.tokenizer import build_tokenizer
+from paw_bench.warm_start.train import build_model
+
+ENVIRONMENT = EnvironmentConfig(
+    games=GamesConfig(train=6, tune=6, valid_seen=6, valid_unseen=6, max_receptacles=20),
+    max_turns=4,
+    invalid_action="admissible",
+)
+
+
+@pytest.fixture(scope="module")
+def panels(tmp_path_factory):
+    return load_panels(ENVIRONMENT, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def pool(panels):
+    with EnvironmentPool(ENVIRONMENT, workers=1, timeout_s=60.0) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def policy():
+    texts = ["You arrive at shelf 1. On the shelf 1, you see a apple 2.", "go to shelf 1", "Nothing happens."]
+    tokenizer = build_tokenizer(texts, {"shelf": 6, "cabinet": 6}, size=450)
+    return build_model(SizeConfig(hidden=32, intermediate=64, layers=1, heads=2), tokenizer, seed=0), tokenizer
+
+
+def collector_of(mode: str, pool, policy, *, batch: int = 64, limit: int = 256) -> Collector:
+    model, tokenizer = policy
+    config = ExperimentConfig(
+        environment=ENVIRONMENT,
+        prompt=PromptConfig(style="compact"),
+        context=ContextConfig(mode=mode, max_prompt_tokens=limit, max_response_tokens=5),
+    )
+    engine = TransformersEngine(
+        model, end_id=tokenizer.eos_token_id, pad_id=tokenizer.pad_token_id, max_tokens=5, batch=batch
+    )
+    return Collector(config, pool, engine, TurnCodec(tokenizer, config.prompt, config.context))
+
+
+def assignments_of(panels) -> list[Assignment]:
+    tasks = panels["train"].tasks[:3]
+    return [Assignment(task, g, i, seed=1, noise=f"{g}/{i}") for g, task in enumerate(tasks) for i in range(2)]
+
+
+@pytest.mark.parametrize("mode", ["window", "full"])
+def test_rows_hold_what_was_sampled_and_what_the_environment_wrote(mode, panels, pool, policy):
+    collector = collector_of(mode, pool, policy)
+    episodes = collector.collect(assignments_of(panels), 1.0)
+    by_order = sorted(episodes, key=lambda episode: (episode.group, episode.index))
+    for row in rows_of(episodes, mode):
+        turns = by_order[row.episode].turns if mode == "full" else [by_order[row.episode].turns[row.turn]]
+        tokens = {
+            source: [i for i, s in zip(row.completion_ids, row.sources, strict=True) if s == source]
+            for source in Source
+        }
+        assert tokens[Source.ACTION] == [token for turn in turns for token in turn.action_ids]
+        told = "".join(turn.observation_text for turn in turns)
+        assert collector.codec.decode(tokens[Source.OBSERVATION]) == told
+
+
+@pytest.mark.parametrize("mode", ["window", "full"])
+def test_engine_logprobs_are_those_of_one_forward_pass_over_the_row(mode, panels, pool, policy):
+    model, _ = policy
+    episodes = collector_of(mode, pool, policy).collect(assignments_of(panels)[:2], 1.0)
+    for row in rows_of(episodes, mode):
+        ids = torch.tensor([row.prompt_ids + row.completion_ids])
+        with torch.no_grad():
+            logps = model(ids).logits[0, len(row.prompt_ids) - 1 : -1].log_softmax(-1)
+        found = logps.gather(-1, torch.tensor(row.completion_ids)[:, None])[:, 0]
+        action = torch.tensor([source == Source.ACTION for source in row.sources])
+        assert torch.allclose(found[action], torch.tensor(row.logprobs)[action], atol=1e-5)
+
+
+def test_equal_assignments_give_equal_episodes_whatever_the_order_and_batch(panels, pool, policy):
+    assignments = assignments_of(panels)
+    forward = collector_of("window", pool, policy).collect(assignments, 1.0)
+    backward = collector_of("window", pool, policy, batch=2).collect(assignments[::-1], 1.0)[::-1]
+    for one, other in zip(forward, backward, strict=True):
+        assert [turn.action_ids for turn in one.turns] == [turn.action_ids for turn in other.turns]
+        assert [turn.observation_text for turn in one.turns] == [turn.observation_text for turn in other.turns]
+
+
+def test_overlong_prompts_lose_history_and_then_their_beginning(panels, pool, policy):
+    (episode, *_) = collector_of("window", pool, policy, limit=40).collect(assignments_of(panels)[:1], 1.0)
+    assert all(len(turn.context_ids) <= 40 for turn in episode.turns)
+
+
+def test_invalid_actions_are_penalised_apart_from_the_reward(panels, pool, policy):
+    episodes = collector_of("window", pool, policy).collect(assignments_of(panels), 1.0)
+    for turn in (turn for episode in episodes for turn in episode.turns):
+        assert turn.valid == turn.accepted
+        assert turn.penalty == (0.0 if turn.valid else ENVIRONMENT.invalid_action_penalty)
+    assert any(episode.penalty > 0 and episode.env_return == 0 for episode in episodes)
+
+
+@pytest.mark.parametrize("mode", ["window", "full"])
+def test_fixed_transitions_are_the_same_for_every_policy(mode, panels, pool, policy):
+    model, tokenizer = policy
+    collector = collector_of(mode, pool, policy)
+    sets = [play_fixed_transitions(collector.config, pool, panels["tune"], collector.codec) for _ in range(2)]
+    assert sets[0] == sets[1]
+    measured = measure(model, sets[0], batch=7)
+    again = measure(model, sets[0], batch=64)
+    assert measured["tokens"] == again["tokens"] > 0
+    assert measured["nll"] == pytest.approx(again["nll"], rel=1e-5)
+    # An untrained model knows nothing: about the log of its vocabulary.
+    assert measured["nll"] == pytest.approx(torch.tensor(len(tokenizer)).log().item(), rel=0.1)
