@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,16 @@ def test_a_process_that_never_opened_an_attempt_is_a_failure_until_one_does(
     assert (only(sweep).state, only(sweep).reason) == ("failed", "no memory")
     start(run)
     assert only(sweep).state == "lost"
+
+
+def test_a_line_that_is_being_written_is_no_reason_to_warn(sweep: SweepDirectory, run: RunDirectory) -> None:
+    with run.lock(), warnings.catch_warnings():
+        start(run)
+        update(run, 1)
+        with (run.path / "metrics.jsonl").open("ab") as file:
+            file.write(b'{"update": 2, "succ')
+        warnings.simplefilter("error")
+        assert (only(sweep).state, only(sweep).update) == ("running", 1)
 
 
 def test_retry_forgets_the_failures(sweep: SweepDirectory, run: RunDirectory) -> None:

@@ -132,7 +132,7 @@ class Driver:
         self._active[run_id] = active
         self._starts[run_id] += 1
         self._sweep.journal("submitted", run_id=run_id, job_id=job.job_id, gpus=gpus)
-        self._statuses[run_id] = replace(self._status(run_id), state="running")
+        self._statuses[run_id] = replace(self._status(run_id), state="running", reason="")
 
     def _watch(self) -> None:
         for run_id, active in list(self._active.items()):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from paw_bench.store.jsonl import Record
+from paw_bench.store.jsonl import Record, TornLineWarning
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
 
@@ -72,6 +73,13 @@ def run_status(sweep: SweepDirectory, planned: Record, refusal: Record | None = 
 
     Raises StoreError for files of another schema version.
     """
+    with warnings.catch_warnings():
+        # A run that is at work may be in the middle of a line.
+        warnings.simplefilter("ignore", TornLineWarning)
+        return _derive(sweep, planned, refusal)
+
+
+def _derive(sweep: SweepDirectory, planned: Record, refusal: Record | None) -> RunStatus:
     path = sweep.run_path(planned["run_id"])
     known: dict[str, Any] = {key: planned[key] for key in ("run_id", "arm", "axes", "seed")} | {"path": path}
     if not (path / "config.json").exists():
