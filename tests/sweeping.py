@@ -69,7 +69,7 @@ class Sweeping:
     def call(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `paw-bench sweep` to its end."""
         process = self.start(*options, **environment)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=180)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
@@ -78,7 +78,7 @@ def behave(**arms: str) -> dict[str, str]:
     return {"TRIVIAL": json.dumps(arms)}
 
 
-def wait_for(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], object], *, seconds: float = 60.0) -> None:
     """Return as soon as `condition` holds; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
