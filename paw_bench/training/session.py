@@ -62,16 +62,11 @@ class Session:
     def finish(self) -> None:
         """Do what is left of the run and publish its result."""
         self._resume()
-        updates = self.experiment.training.updates
-        if self.experiment.evaluation.before and not self._evaluated("before"):
-            self._evaluate("before")
-        while self.trainer.updates_done < updates:
+        self._evaluate_if_due()
+        while self.trainer.updates_done < self.experiment.training.updates:
             self.trainer.train_to(self._next_stop())
             self._checkpoint()
-            if self._due(self.experiment.evaluation.every) and self.trainer.updates_done < updates:
-                self._evaluate(f"update-{self.trainer.updates_done:06d}")
-        if not self._evaluated("after"):
-            self._evaluate("after")
+            self._evaluate_if_due()
         self.directory.publish_result(self._result())
 
     def _resume(self) -> None:
@@ -90,9 +85,6 @@ class Session:
         periods = [self.config.execution.checkpoint_every, self.experiment.evaluation.every]
         stops = [(done // period + 1) * period for period in periods if period]
         return min(*stops, self.experiment.training.updates)
-
-    def _due(self, period: int | None) -> bool:
-        return period is not None and self.trainer.updates_done % period == 0
 
     def _checkpoint(self) -> None:
         started = time.monotonic()
@@ -128,6 +120,21 @@ class Session:
         )
 
     # -- evaluation ------------------------------------------------------------------------------------------------
+
+    def _evaluate_if_due(self) -> None:
+        """Evaluate what is due after the updates done so far and is not on record yet."""
+        phase = self._phase()
+        if phase and not self._evaluated(phase):
+            self._evaluate(phase)
+
+    def _phase(self) -> str | None:
+        """Name of the evaluation that belongs to the updates done so far, or None."""
+        done, evaluation = self.trainer.updates_done, self.experiment.evaluation
+        if done == 0:
+            return "before" if evaluation.before else None
+        if done == self.experiment.training.updates:
+            return "after"
+        return f"update-{done:06d}" if evaluation.every and done % evaluation.every == 0 else None
 
     def _evaluate(self, phase: str) -> None:
         """Play the panel and measure the fixed transitions, on record as one phase."""
