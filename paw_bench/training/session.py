@@ -144,11 +144,12 @@ class Session:
         episodes = play_panel(self.collector, self.panel, evaluation, seed=self.experiment.seed)
         diagnostics = measure(self.trainer.model, self.fixed, self.config.execution.micro_batch_rows)
         mode = self.experiment.context.mode
-        self.directory.append_fixed_transitions({"phase": phase, **diagnostics})
-        self.directory.append_episodes(records(episodes, self.panel, phase, evaluation, mode))
         outcome = summary(episodes, self.panel)
         seconds = time.monotonic() - started
+        self.directory.append_fixed_transitions({"phase": phase, **diagnostics})
         self.directory.journal("evaluation", phase=phase, seconds=seconds, summary=outcome)
+        # The episodes go last: a phase that has them is complete.
+        self.directory.append_episodes(records(episodes, self.panel, phase, evaluation, mode))
         print(f"evaluation {phase}: success {outcome['success']:.1%} on {outcome['games']} games, {seconds:.1f} s")
 
     def _evaluated(self, phase: str) -> bool:
