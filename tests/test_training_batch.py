@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from training_data import collect_from, run_config, tiny_model
 
 from paw_bench.rollout.episode import Source
-from paw_bench.rollout.rows import rows_of
+from paw_bench.rollout.rows import Row, rows_of
 from paw_bench.training.batch import episode_advantages, micro_batch, plan_steps
 from paw_bench.training.columns import replace_targets, world_model_columns
 
@@ -27,13 +27,16 @@ def words(row, source):
     return [token for token, label in zip(row.completion_ids, row.sources, strict=True) if label == source]
 
 
-@given(st.integers(4, 60), st.integers(1, 4), st.integers(1, 20))
-def test_every_row_is_in_one_micro_batch_and_none_is_too_large(count, steps, limit):
-    rows = (rows_of(collect_from(tiny_model(), CONFIG)(1), "window") * 8)[:count]
+@given(st.lists(st.integers(1, 9), min_size=4, max_size=60), st.integers(1, 4), st.integers(1, 20))
+def test_every_row_is_in_one_micro_batch_and_none_is_too_large(lengths, steps, limit):
+    rows = [Row(0, 0, 0, [2] * length, [3], [Source.ACTION], [0], [-1.0], [1.0]) for length in lengths]
     plan = plan_steps(rows, steps=steps, micro_batch_rows=limit, seed=0, update=1)
     sizes = [sum(map(len, parts)) for parts in plan]
-    assert sorted(torch.cat([part for parts in plan for part in parts]).tolist()) == list(range(count))
+    assert sorted(torch.cat([part for parts in plan for part in parts]).tolist()) == list(range(len(rows)))
     assert max(sizes) - min(sizes) <= 1
+    for parts in plan:
+        sorted_lengths = [lengths[index] for part in parts for index in part]
+        assert sorted_lengths == sorted(sorted_lengths)
     assert all(1 <= len(part) <= limit for parts in plan for part in parts)
 
 

@@ -88,7 +88,7 @@ def test_the_kl_term_needs_the_initial_policy_on_disk(tmp_path):
 
 
 def test_a_bfloat16_run_trains_float32_weights_that_small_steps_reach(tmp_path):
-    """Every second of these steps of 1e-6 would be lost in bfloat16 weights; rollout and training still agree."""
+    """In bfloat16 weights, steps of 1e-6 would be rounded away. Rollout and training see the same precision."""
     config = run_config(dtype="bfloat16", algorithm={"learning_rate": 1e-6})
     model, records = tiny_model().to(torch.bfloat16), []
     before = parameters(model).float()
