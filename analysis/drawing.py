@@ -5,11 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 
 from analysis.curves import Curve
 from analysis.palette import Look
@@ -74,17 +76,18 @@ def finish(grid: np.ndarray, used: int, label: str) -> None:
             axes.set_xlabel(label)
 
 
-_LEGEND_CHARACTERS = 58
-"""Characters that fit into a column at the style's font size; a handle takes about 9."""
+_LEGEND = 3.2
+"""Inches that a legend may take."""
+_HANDLE = 0.42
+"""Inches of a legend's handle and the blanks around it."""
 
 
 def legend(figure: Figure, entries: Sequence[tuple[str, Look]]) -> None:
     """Below the panels: side by side where the names are short, else in two columns of wrapped names."""
-    widest = max(len(name) for name, _ in entries) + 9
-    columns = min(len(entries), _LEGEND_CHARACTERS // widest)
-    wrap = 44
-    if len(entries) > 3 * max(columns, 1):
-        columns, wrap = 2, 24
+    widest = max(width_of(name) for name, _ in entries)
+    columns = max(1, min(len(entries), int(_LEGEND / (widest + _HANDLE))))
+    if len(entries) > 3 * columns:
+        columns = 2
     handles = [
         Line2D(
             *([], []),
@@ -92,13 +95,24 @@ def legend(figure: Figure, entries: Sequence[tuple[str, Look]]) -> None:
             linestyle=look.line,
             marker=look.marker,
             markeredgewidth=0,
-            label=wrapped(name, wrap),
+            label=wrapped(name, _LEGEND / columns - _HANDLE),
         )
         for name, look in entries
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=max(columns, 1))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 
-def wrapped(name: str, width: int) -> str:
-    """The name on lines of at most `width` characters."""
-    return textwrap.fill(name, width, break_on_hyphens=False)
+def width_of(text: str) -> float:
+    """Inches that a line of text takes in the style's font."""
+    outline = TextPath((0, 0), text, size=mpl.rcParams["font.size"]).vertices
+    return float(np.max(outline[:, 0], initial=0.0)) / 72
+
+
+def wrapped(name: str, inches: float) -> str:
+    """The name on lines that are not wider than `inches`."""
+    fitting = int(len(name) * inches / max(width_of(name), 0.01))
+    for characters in range(max(fitting + 4, 4), 1, -1):
+        lines = textwrap.wrap(name, characters, break_on_hyphens=False)
+        if all(width_of(line) <= inches for line in lines):
+            return "\n".join(lines)
+    return name

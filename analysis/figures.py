@@ -30,7 +30,7 @@ from analysis.statistics import t_interval
 STYLE = Path(__file__).with_name("paw_bench.mplstyle")
 COLUMN = 3.3
 """Width of a column (inches)."""
-TOGETHER = 4
+TOGETHER = 3
 """More arms than this get a panel each instead of one panel for all."""
 
 Draw = Callable[[Results, str], Figure | None]
@@ -44,18 +44,24 @@ def draw(results: Results, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     with mpl.rc_context(), matplotlib.style.context(STYLE):
-        for name, function in FIGURES.items():
+        for name in FIGURES:
             for number, condition in enumerate(results.conditions, start=1):
-                figure = function(results, condition)
+                figure = make(name, results, condition)
                 if figure is None:
                     continue
-                if condition:
-                    figure.suptitle(condition, fontsize=mpl.rcParams["font.size"])
                 stem = f"{name}-{number}" if condition else name
                 figure.savefig(folder / f"{stem}.pdf", metadata={"CreationDate": None})
                 figure.savefig(folder / f"{stem}.png", metadata={"Software": None})
                 written += [folder / f"{stem}.pdf", folder / f"{stem}.png"]
     return written
+
+
+def make(name: str, results: Results, condition: str) -> Figure | None:
+    """The figure of that name in `FIGURES`, under the condition's title; to be called with the style in force."""
+    figure = FIGURES[name](results, condition)
+    if figure is not None and condition:
+        figure.suptitle(wrapped(condition, 3.2), fontsize=mpl.rcParams["font.size"])
+    return figure
 
 
 def learning_curves(results: Results, condition: str) -> Figure | None:
@@ -79,13 +85,13 @@ def learning_curves(results: Results, condition: str) -> Figure | None:
         return figure
     panels = [arm for arm in curves if arm != results.reference]
     columns, rows = 2, math.ceil(len(panels) / 2)
-    figure = Figure(figsize=(COLUMN, 0.55 + 1.0 * rows))
+    figure = Figure(figsize=(COLUMN, 0.85 + 1.05 * rows))
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axes, arm in zip(grid.flat, panels, strict=False):
         if results.reference in curves:
             draw_curve(axes, curves[results.reference], style[results.reference], scale=100, band=False)
         draw_curve(axes, curves[arm], style[arm], scale=100, seeds=True)
-        axes.set_title(wrapped(arm, 24), loc="left")
+        axes.set_title(wrapped(arm, 1.35), loc="left")
         axes.set_ylim(*extent)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     finish(grid, len(panels), "update")
@@ -104,7 +110,7 @@ def before_after(results: Results, condition: str) -> Figure | None:
         return None
     style = looks(results.arms, results.reference)
     arms = [arm for arm, _ in by_arm(rows, results.arms)]
-    names = [wrapped(arm, 20) for arm in arms]
+    names = [wrapped(arm, 1.15) for arm in arms]
     figure = Figure(figsize=(COLUMN, 1.0 + 0.14 * sum(max(2.4, name.count("\n") + 1.6) for name in names)))
     axes = figure.subplots()
     reference = rows["success"][(rows["arm"] == results.reference) & (rows["phase"] == "after")]
@@ -152,9 +158,9 @@ def before_after(results: Results, condition: str) -> Figure | None:
         sign(markersize=2, label="seeds"),
     ]
     if len(reference):
-        label = wrapped(f"{results.reference} after RL", 24)
+        label = wrapped(f"{results.reference} after RL", 1.2)
         handles.append(Line2D([], [], color="0.55", linewidth=0.8, linestyle=(0, (2, 2)), label=label))
-    figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=1.6)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=1.6)
     return figure
 
 

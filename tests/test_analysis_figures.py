@@ -36,6 +36,15 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return load(sweep.path)
 
 
+@pytest.fixture(scope="module")
+def awkward(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Long names, with and without blanks, and axes."""
+    arms = ("grpo", "aname" * 9, "paw_$5|100% of a rather long name that has to be wrapped", "paw - x")
+    axes = [{"model.name": name, "algorithm.learning_rate": 0.0003} for name in ("embedded", "embedded-small")]
+    sweep = Sweep(tmp_path_factory.mktemp("awkward"), arms=arms, seeds=(0, 1, 2), axes=axes, updates=8, games=12)
+    return load(sweep.finish().path)
+
+
 @pytest.fixture
 def style() -> Iterator[None]:
     with mpl.rc_context(), matplotlib.style.context(figures.STYLE):
@@ -64,11 +73,12 @@ def texts(figure: Figure) -> list[Text]:
 
 @pytest.mark.usefixtures("style")
 @pytest.mark.parametrize("name", figures.FIGURES)
-@pytest.mark.parametrize("size", ["few", "many"])
+@pytest.mark.parametrize("size", ["few", "many", "awkward"])
 def test_nothing_is_clipped_no_legend_covers_a_panel_and_letters_are_large_enough(
     name: str, size: str, request: pytest.FixtureRequest
 ) -> None:
-    figure = figures.FIGURES[name](request.getfixturevalue(size), "")
+    results = request.getfixturevalue(size)
+    figure = figures.make(name, results, results.conditions[-1])
     assert figure is not None
     assert figure.get_figwidth() == pytest.approx(3.3)
     renderer = rendered(figure).get_renderer()
@@ -87,6 +97,9 @@ def test_nothing_is_clipped_no_legend_covers_a_panel_and_letters_are_large_enoug
         for axes in drawn:
             panel = axes.get_tightbbox(renderer)
             assert box.y1 <= panel.y0 or box.y0 >= panel.y1, "the legend covers a panel or its labels"
+        if figure.get_suptitle():
+            title = figure._suptitle.get_window_extent(renderer)
+            assert not box.overlaps(title), "the legend covers the title"
 
 
 def test_every_arm_has_its_own_look_and_black_is_the_reference_alone() -> None:
@@ -174,10 +187,16 @@ def test_one_run_that_has_begun_is_drawn_and_missing_values_do_not_stop_it(tmp_p
     }
 
 
-def test_files_are_vector_graphics_with_embedded_truetype_fonts_and_200_dpi_images(
-    few: Results, tmp_path: Path
+def test_files_are_vector_graphics_with_embedded_fonts_and_200_dpi_images_one_for_each_condition(
+    tmp_path: Path,
 ) -> None:
-    for path in figures.draw(few, tmp_path):
+    axes = [{"model.name": "embedded"}, {"model.name": "embedded-small"}]
+    sweep = Sweep(tmp_path / "sweep", arms=("grpo", "paw"), axes=axes, updates=2, games=6).finish()
+    written = figures.draw(load(sweep.path), tmp_path / "figures")
+    assert {path.name for path in written} == {
+        f"{name}-{number}.{form}" for name in figures.FIGURES for number in (1, 2) for form in ("pdf", "png")
+    }
+    for path in written:
         content = path.read_bytes()
         if path.suffix == ".pdf":
             assert b"/FontFile2" in content
@@ -185,14 +204,5 @@ def test_files_are_vector_graphics_with_embedded_truetype_fonts_and_200_dpi_imag
             assert b"CreationDate" not in content
             assert b"/Subtype /Image" not in content
         else:
-            width = int.from_bytes(content[16:20], "big")
-            assert width == 660
+            assert int.from_bytes(content[16:20], "big") == 660  # 3.3 inches
     assert mpl.rcParams["pdf.fonttype"] == mpl.rcParamsDefault["pdf.fonttype"]
-
-
-def test_each_condition_has_its_own_figure(tmp_path: Path) -> None:
-    axes = [{"model.name": "embedded"}, {"model.name": "embedded-small"}]
-    sweep = Sweep(tmp_path / "sweep", arms=("grpo", "paw"), axes=axes, updates=2, games=6).finish()
-    names = {path.name for path in figures.draw(load(sweep.path), tmp_path / "figures")}
-    assert {"learning_curves-1.png", "learning_curves-2.png"} <= names
-    assert "learning_curves.png" not in names

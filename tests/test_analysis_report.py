@@ -30,6 +30,12 @@ def built(sweep: Sweep) -> report.Report:
     return report.build(sweep.path, width=90)
 
 
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what surrounds the figures."""
+    monkeypatch.setattr(figures, "draw", lambda results, folder: [])
+
+
 def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments], env={**os.environ, **environment}, capture_output=True, text=True, check=False
@@ -101,6 +107,7 @@ def test_the_same_run_files_give_the_same_bytes_anywhere_and_leave_torch_alone(
     assert digests(copy / "report") == digests(built.folder)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_report_that_fails_half_way_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = Sweep(tmp_path, arms=("grpo",), updates=1, games=6)
     before = digests(report.build(sweep.path).folder)
@@ -123,6 +130,7 @@ def test_a_report_that_fails_half_way_leaves_the_old_one(tmp_path: Path, monkeyp
     assert digests(report.build(sweep.path).folder) != before
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_what_a_killed_report_left_is_cleared(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, arms=("grpo",), updates=1, games=6)
     leftover = atomic.temporary_sibling(sweep.path / "report")
@@ -149,6 +157,7 @@ def test_a_sweep_without_any_run_has_a_report_that_says_so(tmp_path: Path) -> No
     assert "Nothing to draw yet" in page
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_problems_stand_on_the_page_and_in_the_terminal(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, arms=("grpo",), updates=1, games=6).finish()
     (sweep.folder("grpo", 0) / "episodes.jsonl").write_text("")
