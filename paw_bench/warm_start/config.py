@@ -28,7 +28,7 @@ class DemonstrationConfig(Section):
 class TrainConfig(Section):
     """Behaviour cloning."""
 
-    steps: int = 2400
+    steps: int = 1600
     batch: int = 32
     warmup: int = 50
     muon_lr: float = 0.02
@@ -36,8 +36,9 @@ class TrainConfig(Section):
     observation_weight: float = 0.1
     """Weight of the next-observation cross-entropy beside the action's."""
     log_every: int = 50
-    checkpoint_every: int = 200
-    """Steps between candidates, from half of the steps on (before, the learning rate is too high to judge)."""
+    candidates_from: int = 400
+    """First step at which the weights are a candidate."""
+    candidates_every: int = 200
     seed: int = 0
 
 

@@ -1,8 +1,8 @@
 """A demonstrator without hidden state: it knows the rules of the house and searches it blindly.
 
 It reads only what the policy could read (observations and admissible actions). It knows how to open, take, clean, heat,
-cool, use and move, but not where things are likely to be: all receptacles that it has not seen yet are equal to it.
-A policy cloned from it masters the mechanics and leaves the search to be learned by RL.
+cool, use and move, but not where things are likely to be: it begins its search anywhere and goes on from place to place
+in the order of the list. A policy cloned from it can master the mechanics; where to look first is left to RL.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Demonstrator:
     def choices(self, admissible: tuple[str, ...]) -> tuple[str, ...]:
         """The actions that are equally good to the demonstrator, all of them among `admissible`.
 
-        One, when it knows what to do; all places that it has not seen yet, when it searches.
+        One, but for the first: the search may begin at any place.
         """
         action = self._bring(admissible) if self.held else self._fetch(admissible)
         return (action,) if action in admissible else self._search()
@@ -157,6 +157,10 @@ class Demonstrator:
         return f"go to {next(place for place in sorted(self.receptacles) if kind(place) == receptacle_kind)}"
 
     def _search(self) -> tuple[str, ...]:
-        elsewhere = [place for place in self.receptacles if place != self.place]
-        fresh = [place for place in elsewhere if place not in self.visited and kind(place) != self.goal.target]
-        return tuple(f"go to {place}" for place in fresh or elsewhere)
+        """Anywhere at first, then from place to place in the order of the list."""
+        if self.place is None:
+            return tuple(f"go to {place}" for place in self.receptacles)
+        here = self.receptacles.index(self.place)
+        others = self.receptacles[here + 1 :] + self.receptacles[:here]
+        fresh = [place for place in others if place not in self.visited and kind(place) != self.goal.target]
+        return (f"go to {(fresh or others)[0]}",)

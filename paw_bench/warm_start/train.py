@@ -79,7 +79,7 @@ def train(
         )
         if step % config.log_every == 0:
             on_progress(Progress(step, running[0], running[1], time.monotonic() - started))
-        if step >= config.steps // 2 and step % config.checkpoint_every == 0:
+        if step >= config.candidates_from and step % config.candidates_every == 0:
             if is_chosen(step):
                 return True
             model.train()
