@@ -13,6 +13,7 @@ from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.envs.protocol import Task
 
 TURNS = 12
+needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes through /proc")
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,7 @@ def test_an_environment_that_raises_stops_the_pool_with_its_traceback(tasks, tmp
         assert pool._seats == []
 
 
+@needs_proc
 def test_workers_are_small_and_fixed(pool, undisturbed):
     for seat in pool._seats:
         maps = Path(f"/proc/{seat.process.pid}/maps").read_text()
@@ -149,6 +151,7 @@ except KeyboardInterrupt:
 """
 
 
+@needs_proc
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_workers_end_with_their_owner_and_say_nothing(tasks, number):
     owner = subprocess.Popen(

@@ -66,6 +66,7 @@ class Game:
         self._shown = {
             action: _arguments_shown(self._logic.actions[action].template, parameters)
             for action, parameters in self._parameters.items()
+            if action in self._logic.actions
         }
 
         atoms = [fact_of(atom) for atom in translation.task.atoms]
@@ -138,7 +139,6 @@ class Game:
     def _derive(self, rule: str, mapping: Mapping[Placeholder, Variable]) -> str:
         context = {
             "state": self.facts,
-            "facts": list(self.facts.facts),
             "variables": {holder.name: self.entities[variable.name] for holder, variable in mapping.items()},
             "mapping": mapping,
             "entity_infos": self.entities,
