@@ -118,7 +118,8 @@ def test_an_environment_that_raises_stops_the_pool_with_its_traceback(tasks, tmp
     with EnvironmentPool(small_config(), workers=1, timeout_s=20) as pool:
         with pytest.raises(RuntimeError, match=r"(?s)task gone failed after 0 actions.*FileNotFoundError"):
             pool.reset([(Task("gone", "any", str(tmp_path / "game.tw-pddl")), 0)])
-        assert pool._seats == []
+        with pytest.raises(RuntimeError, match="the pool is closed"):
+            pool.reset([(tasks[0], 0)])
 
 
 @needs_proc

@@ -64,6 +64,7 @@ class EnvironmentPool:
 
         Raises RuntimeError when an environment refuses its task or a worker cannot start.
         """
+        self._require_open()
         seats = self._seats_of_tasks([task.task_id for task, _ in assignments])
         self._episodes = {
             slot: _Episode(task, seed, seats[task.task_id]) for slot, (task, seed) in enumerate(assignments)
@@ -100,7 +101,12 @@ class EnvironmentPool:
             load[seats[task_id]] += episodes
         return seats
 
+    def _require_open(self) -> None:
+        if not self._seats:
+            raise RuntimeError("the pool is closed")
+
     def _exchange(self, requests: Sequence[Begin | Act]) -> dict[int, StepResult]:
+        self._require_open()
         try:
             results: dict[int, StepResult] = {}
             for number, seat in enumerate(self._seats):
