@@ -42,8 +42,8 @@ def test_glue_is_read_off_the_chat_template(codec, tokenizer):
     tokens = tokenizer.convert_ids_to_tokens
     assert tokens(codec.separator(ended=True)) == [USER]
     assert tokens(codec.separator(ended=False)) == [END, USER]
-    opening = tokens(codec.turn_opening(Dialogue(OPENING, ("go to shelf 1",))))
-    assert opening == ["\n", "go to", " shelf 1", END, ASSISTANT]
+    opening = tokens(codec.turn_opening(Dialogue(OPENING, ("go to shelf 1", "open fridge 1"))))
+    assert opening[-3:] == [" fridge 1", END, ASSISTANT]
 
 
 def test_a_tokenizer_without_chat_template_is_refused(tokenizer):
@@ -83,7 +83,7 @@ def test_a_full_row_tells_the_conversation_as_the_template_would(codec, tokenize
     episode = Episode("game", "pick", 0, 0, 0, turns=[first, second])
     (row,) = rows_of([episode], "full")
     assert tokenizer.decode(row.prompt_ids + row.completion_ids) == (
-        f"{USER}put a apple in fridge\nYou are in a room.\ngo to shelf 1{END}{ASSISTANT}"
+        f"{USER}put a apple in fridge\ngo to shelf 1\nYou are in a room.\n{END}{ASSISTANT}"
         f"go to shelf 1{END}{USER}{OBSERVATION}\ntake apple 2{END}{ASSISTANT}"
         f"take apple 2 from shelf 1{END}{USER}You pick up the apple 2."
     )

@@ -40,7 +40,8 @@ def load(config: ModelConfig, device: str) -> tuple[PreTrainedModel, PreTrainedT
         ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model.to(device), tokenizer
+    model.to(device)  # type: ignore[arg-type]
+    return model, tokenizer
 
 
 def _load_tokenizer(where: str) -> PreTrainedTokenizerBase:

@@ -45,11 +45,11 @@ class TurnCodec:
 
     def encode(self, text: str) -> list[int]:
         """Tokens of `text` alone, no special tokens added."""
-        return self.tokenizer.encode(text, add_special_tokens=False)
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def decode(self, ids: list[int]) -> str:
         """Text of sampled tokens, special tokens left out."""
-        return self.tokenizer.decode(ids, skip_special_tokens=True)
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
 
     def window_ids(self, dialogue: Dialogue, turns: int | None = None) -> list[int]:
         """Prompt of a windowed row with the last `turns` turns (None: as many as the config says)."""
@@ -77,4 +77,4 @@ class TurnCodec:
         return self.encode(self._render([{"role": "user", "content": text}]))
 
     def _render(self, messages: list[dict[str, str]]) -> str:
-        return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        return str(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))

@@ -86,8 +86,8 @@ class Collector:
             actions = [action_of(self.codec.decode(reply.ids), self.config.prompt) for reply in replies]
             results = self.pool.step({slot: action for slot, (action, _) in zip(running, actions, strict=True)})
             self.timing.environment += time.monotonic() - clock
-            for slot, prompt, reply, (action, formed) in zip(running, prompts, replies, actions, strict=True):
-                self._record(lives[slot], prompt, reply, action, formed, results[slot])
+            for slot, prompt, reply, action in zip(running, prompts, replies, actions, strict=True):
+                self._record(lives[slot], prompt, reply, *action, result=results[slot])
             running = [slot for slot in running if not results[slot].done]
             if on_progress:
                 on_progress(len(lives) - len(running), len(lives))
@@ -117,7 +117,7 @@ class Collector:
         return ids[-limit:]
 
     def _record(
-        self, live: _Live, prompt: list[int], reply: Reply, action: str, formed: bool, result: StepResult
+        self, live: _Live, prompt: list[int], reply: Reply, action: str, formed: bool, *, result: StepResult
     ) -> None:
         environment = self.config.environment
         valid = formed if environment.invalid_action == "format" else formed and result.accepted

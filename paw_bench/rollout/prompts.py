@@ -2,8 +2,8 @@
 
 `chat` follows the content of the prompts of the paper's setting (role, task, steps taken, the last k observation-action
 pairs, current observation, admissible actions; reply with think and action tags). `compact` says the same in the few
-tokens that a model of a million parameters reads: no instructions, the admissible actions grouped by verb, the reply is
-the action itself.
+tokens that a model of a million parameters reads: no instructions, the room's places once, the other admissible actions
+grouped by verb, the reply is the action itself.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ class Dialogue:
     admissible: tuple[str, ...]
     history: list[tuple[str, str]] = field(default_factory=list)
     """(action, observation that answered it), oldest first."""
+    places: tuple[str, ...] = field(init=False)
+    """Where one can go: the receptacles of the room, the one where the agent stands included."""
+
+    def __post_init__(self) -> None:
+        self.places = tuple(action[6:] for action in self.admissible if action.startswith("go to "))
 
     @property
     def task(self) -> str:
@@ -77,23 +82,28 @@ def action_of(reply: str, prompt: PromptConfig) -> tuple[str, bool]:
 
 
 def grouped_by_verb(admissible: tuple[str, ...]) -> str:
-    """`go to cabinet 1 cabinet 2; take apple 1; ...`: the admissible actions with each verb said once."""
-    split = [_verb_and_object(action) for action in admissible if action not in _UNLISTED]
-    groups = groupby(sorted(split), key=lambda pair: pair[0])
+    """`open fridge 1; take apple 1 egg 2`: the admissible actions at this place, each verb said once."""
+    here = (action for action in admissible if action not in _UNLISTED and not action.startswith("go to "))
+    groups = groupby(sorted(_verb_and_object(action) for action in here), key=lambda pair: pair[0])
     return "; ".join(f"{verb} " + " ".join(what for _, what in pairs) for verb, pairs in groups)
 
 
 def _verb_and_object(action: str) -> tuple[str, str]:
     """`take apple 1 from fridge 1` -> (`take`, `apple 1`): the receptacle is where the agent stands."""
-    verb, rest = ("go to", action[6:]) if action.startswith("go to ") else action.split(" ", 1)
+    verb, rest = action.split(" ", 1)
     return verb, re.split(r" (?:from|to|with|in/on) ", rest)[0]
 
 
 def _compact(dialogue: Dialogue, prompt: PromptConfig, turns: int) -> str:
     first = max(0, len(dialogue.history) - turns)
-    # The room's receptacles stand in the list of `go to` actions; without that list the opening is told in full.
-    opening = dialogue.room.split(".")[0] + "." if prompt.admissible else dialogue.room
-    lines = [dialogue.task, dialogue.history[first - 1][1] if first else opening]
+    lines = [dialogue.task]
+    # The list of places says what the opening says of the room.
+    if prompt.admissible:
+        lines.append("go to " + " ".join(dialogue.places))
+        opening = dialogue.room.split(".")[0] + "."
+    else:
+        opening = dialogue.room
+    lines.append(dialogue.history[first - 1][1] if first else opening)
     for action, observation in dialogue.history[first:]:
         lines += [f"> {action}", observation]
     if prompt.admissible:

@@ -33,8 +33,10 @@ class TrainConfig(Section):
     warmup: int = 50
     muon_lr: float = 0.02
     adamw_lr: float = 4e-3
-    observation_weight: float = 0.1
+    observation_weight: float = 0.3
     """Weight of the next-observation cross-entropy beside the action's."""
+    prompt_weight: float = 0.3
+    """Weight of the prompt's cross-entropy: its repetitions teach the model to copy."""
     log_every: int = 50
     candidates_from: int = 400
     """First step at which the weights are a candidate."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def warm_start(config: WarmStartConfig, output: Path, *, workers: int, threads: 
     environment = EnvironmentConfig(games=games, max_turns=config.demonstrations.max_turns, invalid_action="admissible")
     panels = load_panels(environment)
     with EnvironmentPool(environment, workers=workers, timeout_s=60.0) as pool:
-        return _make(config, environment, panels, pool, output, threads)
+        return _make(config, environment, panels, pool, output=output, threads=threads)
 
 
 def _make(
@@ -48,6 +49,7 @@ def _make(
     environment: EnvironmentConfig,
     panels: dict[str, Panel],
     pool: EnvironmentPool,
+    *,
     output: Path,
     threads: int,
 ) -> dict[str, Any]:
@@ -93,7 +95,7 @@ def _make(
     }
 
     def note(progress: TrainProgress) -> None:
-        record["training"].append([progress.step, progress.action_loss, progress.observation_loss, progress.seconds])
+        record["training"].append(asdict(progress))
         print(
             f"step {progress.step}/{config.training.steps}: action loss {progress.action_loss:.3f}, observation loss "
             f"{progress.observation_loss:.3f}, {progress.seconds:.0f} s",

@@ -45,6 +45,7 @@ class Progress:
     step: int
     action_loss: float
     observation_loss: float
+    prompt_loss: float
     seconds: float
 
 
@@ -68,7 +69,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
         losses = _losses(model, next(batches))
-        (losses[0] + config.observation_weight * losses[1]).backward()
+        (losses[0] + config.observation_weight * losses[1] + config.prompt_weight * losses[2]).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, _ in optimizers:
             optimizer.step()
@@ -78,7 +79,7 @@ def train(
             values if running is None else [0.98 * old + 0.02 * new for old, new in zip(running, values, strict=True)]
         )
         if step % config.log_every == 0:
-            on_progress(Progress(step, running[0], running[1], time.monotonic() - started))
+            on_progress(Progress(step, *running, seconds=time.monotonic() - started))
         if step >= config.candidates_from and step % config.candidates_every == 0:
             if is_chosen(step):
                 return True
@@ -95,8 +96,8 @@ def _optimizers(model: Qwen2ForCausalLM, config: TrainConfig) -> list[tuple[torc
 
 
 def _schedule(step: int, steps: int, warmup: int) -> float:
-    """Linear warm-up, constant, then linear to 3 % over the second half."""
-    return min(1.0, step / warmup) * max(0.03, min(1.0, 2.0 * (1.0 - step / steps)))
+    """Linear warm-up, then linear to 3 %."""
+    return min(step / warmup, max(0.03, 1.0 - (step - warmup) / (steps - warmup)))
 
 
 def _batches(examples: list[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:
@@ -112,24 +113,25 @@ def _batches(examples: list[Example], size: int, rng: random.Random) -> Iterator
             yield [examples[index] for index in batch]
 
 
-def _losses(model: Qwen2ForCausalLM, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean cross-entropy over action tokens and over observation tokens (scalars)."""
+def _losses(model: Qwen2ForCausalLM, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mean cross-entropy over action tokens, over observation tokens and over prompt tokens (scalars)."""
     rows = [example.prompt_ids + example.action_ids + example.observation_ids for example in batch]
     ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
     kinds = torch.zeros_like(ids)
     for index, (example, row) in enumerate(zip(batch, rows, strict=True)):
         ids[index, : len(row)] = torch.tensor(row)
         prompt, action = len(example.prompt_ids), len(example.action_ids)
+        kinds[index, :prompt] = 3
         kinds[index, prompt : prompt + action] = 1
         kinds[index, prompt + action : len(row)] = 2
     hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
     kept = kinds[:, 1:] > 0
     logps = model.lm_head(hidden[kept]).log_softmax(-1)
     losses = -logps.gather(-1, ids[:, 1:][kept][:, None])[:, 0]
-    is_action = kinds[:, 1:][kept] == 1
-    observations = losses[~is_action]
     losses = losses.index_copy(0, *_search_losses(logps, kept, batch))
-    return losses[is_action].mean(), observations.mean() if observations.numel() else losses.sum() * 0.0
+    kinds = kinds[:, 1:][kept]
+    action, observation, prompt = (losses[kinds == kind] for kind in (1, 2, 3))
+    return action.mean(), observation.mean() if observation.numel() else losses.sum() * 0.0, prompt.mean()
 
 
 def _search_losses(logps: torch.Tensor, kept: torch.Tensor, batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
