@@ -36,7 +36,7 @@ def engine(folder):
 def test_every_text_list_reward_and_ending_is_that_of_stock(engine, games, folder):
     walks = [(path, winning_walk(engine.open(path), path, random.Random(str(path.name)), after=4)) for path in games]
     (folder / "walks.json").write_text(json.dumps([(str(path), commands) for path, commands in walks]))
-    subprocess.run([sys.executable, STOCK, folder / "walks.json", folder / "stock.json"], check=True, timeout=600)
+    subprocess.run([sys.executable, STOCK, folder / "walks.json", folder / "stock.json"], check=True, timeout=1800)
     expected = json.loads((folder / "stock.json").read_text())
 
     fresh = Engine(folder / "translations")
