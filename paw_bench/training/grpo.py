@@ -9,7 +9,13 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainerControl
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+)
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import pad
@@ -71,7 +77,7 @@ class PawGRPOTrainer(WorldModelMixin, GRPOTrainer):
         arguments = grpo_arguments(config, output_dir)
         if arguments.bf16:
             # A step of 1e-6 is below the precision of bfloat16: weights stay float32 and passes are autocast.
-            model.float()  # type: ignore[no-untyped-call]
+            model.float()
         super().__init__(
             model=model,
             reward_funcs=[returns_of_episodes],
@@ -81,9 +87,7 @@ class PawGRPOTrainer(WorldModelMixin, GRPOTrainer):
             rollout_func=lambda prompts, trainer: self.rollout(),
             callbacks=[_UpdateEnd(self)],
         )
-        for callback in list(self.callback_handler.callbacks):
-            if type(callback).__name__ == "PrinterCallback":
-                self.remove_callback(callback)
+        self.remove_callback(PrinterCallback)
         # Made here rather than in `train`, which would start a schedule of its own each time it is entered; and so the
         # first rollout is autocast as the later ones are.
         self.model_wrapped, self.optimizer = self.accelerator.prepare(self.model, self.create_optimizer())
@@ -105,10 +109,7 @@ class PawGRPOTrainer(WorldModelMixin, GRPOTrainer):
                 self.train()
 
     def save_checkpoint(self, folder: Path) -> None:
-        """Write everything that the next updates depend on into `folder`; call it between updates.
-
-        The model is also saved in Hugging Face's form by `trainer.model.save_pretrained`, where one needs it.
-        """
+        """Write everything that the next updates depend on into `folder`; to be called between updates."""
         state = {
             "updates": self.updates_done,
             "model": self.model.state_dict(),
@@ -181,7 +182,7 @@ class PawGRPOTrainer(WorldModelMixin, GRPOTrainer):
         started = time.monotonic()
         self.reset_measurements()
         # In train mode, gradient checkpointing would take the KV cache from the engine.
-        self.model.eval()  # type: ignore[no-untyped-call]
+        self.model.eval()
         episodes = sorted(self.collect(self.updates_done + 1), key=lambda episode: (episode.group, episode.index))
         self.model.train()
         rows = rows_of(episodes, self.run.experiment.context.mode)

@@ -18,7 +18,7 @@ class TrainingDiverged(RuntimeError):
 
 def peak_memory_mb() -> float:
     """Peak memory of this process so far in MB: of the GPU where there is one, else resident memory."""
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
