@@ -30,6 +30,7 @@ RUNS: Columns = {
     "seconds_training": "float64",
     "seconds_evaluation": "float64",
     "seconds_total": "float64",
+    "seconds_wall": "float64",
     "seconds_predicted": "float64",
     "started": "float64",
     "published": "float64",
@@ -43,9 +44,11 @@ RUNS: Columns = {
 `status`: `done`; `damaged` (it has a result, but its files contradict each other); `unreadable`; `running`; `failed`;
 `interrupted`; `lost`; `unfinished`; `not started`; `not planned`. `reason`: why, for those that are not done.
 `world_model`: whether the arm trains with the world-model term. `updates`: updates with a metrics record, of
-`updates_planned`. `started`, `published`: unix seconds of the first attempt's start and of the result. `games_source`:
-`procedural` or `data`. `commits`: git commits of the attempts, space-separated, with `+` appended where the tree held
-uncommitted changes. Each axis adds a column with its dotted key and its value as text.
+`updates_planned`. `seconds_total`: training and evaluation, as in the result; `seconds_wall`: all attempts, each from
+its start to its last sign of life, start-up and lost work included; `seconds_predicted` stands for the latter.
+`started`, `published`: unix seconds of the first attempt's start and of the result. `games_source`: `procedural` or
+`data`. `commits`: git commits of the attempts, space-separated, with `+` appended where the tree held uncommitted
+changes. Each axis adds a column with its dotted key and its value as text.
 """
 
 EVALUATION: Columns = {

@@ -127,6 +127,7 @@ def _state(events: list[Record], locked: bool) -> Row:
     """Status and reason of a run without a result, in the words of `paw-bench status`."""
     started = [event for event in events if event["event"] == "attempt_started"]
     state: Row = {"attempts": len(started), "started": started[0]["time"] if started else None}
+    state["seconds_wall"] = sum(_duration(events, event) for event in started) if started else None
     last = next((event for event in reversed(events) if event["event"].startswith("attempt_")), None)
     if locked:
         return state | {"status": "running"}
@@ -138,6 +139,12 @@ def _state(events: list[Record], locked: bool) -> Row:
     if outcome == "done":
         return state | {"status": "unfinished", "reason": "its result was removed: it will be redone"}
     return state | {"status": outcome, "reason": last["reason"]}
+
+
+def _duration(events: list[Record], start: Record) -> float:
+    """Seconds from an attempt's start to its last event."""
+    times = [event["time"] for event in events if event.get("attempt") == start["attempt"]]
+    return float(max(times) - start["time"])
 
 
 def _outcome(result: Record, path: Path) -> Row:

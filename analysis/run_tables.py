@@ -74,18 +74,19 @@ def cost(results: Results) -> Grid:
                     arm,
                     str(len(done)),
                     number(done["seconds_predicted"].mean() / 60, 1),
-                    mean_and_range(done["seconds_total"] / 60),
+                    mean_and_range(done["seconds_wall"] / 60),
                     number(done["seconds_training"].mean() / 60, 1),
                     number(done["seconds_evaluation"].mean() / 60, 1),
+                    number((done["seconds_wall"] - done["seconds_total"]).mean() / 60, 1),
                     number(metrics["seconds.total"].mean(), 1),
                     number(metrics["seconds.rollout"].mean(), 1),
                     number(metrics["seconds.train"].mean(), 1),
-                    *(number(tokens[column].mean() / 1e6, 2) for column in tokens),
+                    *(number(tokens[column].mean() / 1e3, 0) for column in tokens),
                 )
             )
     columns = (
-        *("Arm", "Runs", "Predicted", "Measured (range)", "Training", "Evaluation"),
-        *("s/update", "rollout", "train", "Mtok prompt", "action", "observation"),
+        *("Arm", "Runs", "Predicted", "Measured (range)", "Training", "Evaluation", "Rest"),
+        *("s/update", "rollout", "train", "ktok prompt", "action", "observation"),
     )
     return Grid(
         "cost", f"{results.name}: time and tokens", columns, tuple(rows), tuple(_cost_notes(results)), headings, True
@@ -131,8 +132,8 @@ def changes(results: Results) -> Grid:
 
 def _cost_notes(results: Results) -> Iterable[str]:
     yield (
-        "Minutes a run, mean over finished runs, then seconds an update, and training tokens a run in millions "
-        "(prompts are counted in every row that repeats them; evaluation apart)."
+        "Minutes a run, mean over finished runs (rest: start-up and lost work), then seconds an update, and training "
+        "tokens a run in thousands (prompts are counted in every row that repeats them; evaluation apart)."
     )
     done = results.done()
     if math.isnan(results.seconds_predicted):
@@ -143,7 +144,7 @@ def _cost_notes(results: Results) -> Iterable[str]:
         wall = done["published"].max() - done["started"].min()
         yield (
             f"Measured: {wall / 60:.1f} min from the first start to the last of {len(done)} results (pauses between "
-            f"calls included); {done['seconds_total'].sum() / 60:.1f} min of runs added up."
+            f"calls included); {done['seconds_wall'].sum() / 60:.1f} min of runs added up."
         )
 
 

@@ -28,7 +28,7 @@ def number(value: float, digits: int, *, sign: str = "", prefix: str = "") -> st
     if math.isnan(value):
         return NOTHING
     rounded = round(float(value), digits) + 0.0
-    return prefix + f"{rounded:{sign}.{digits}f}".replace("-", MINUS)
+    return prefix + f"{rounded:{sign},.{digits}f}".replace("-", MINUS)
 
 
 def p_value(value: float) -> str:

@@ -98,7 +98,7 @@ class Sweep:
         write_lines(folder / "metrics.jsonl", self._metrics(arm, rng, self.updates))
         write_lines(folder / "episodes.jsonl", self._episodes(arm, seed, rng, wins or {}, panel_hash))
         write_lines(folder / "fixed_transitions.jsonl", self._fixed(arm, rng, set_hash))
-        self._journal(folder, "attempt_ended", outcome="done", reason="")
+        self._journal(folder, "attempt_ended", 15.0 * self.updates + 77.0, outcome="done", reason="")
         publish(folder, self.updates)
         return folder
 
@@ -132,9 +132,9 @@ class Sweep:
         self._journal(folder, "attempt_started", pid=1, hostname="somewhere", log="attempts/1/log.txt")
         return folder
 
-    def _journal(self, folder: Path, event: str, **fields: Any) -> None:
+    def _journal(self, folder: Path, event: str, after: float = 0.0, **fields: Any) -> None:
         with (folder / "journal.jsonl").open("a") as file:
-            file.write(json.dumps({"event": event, "time": 1.7e9 + 60, "attempt": 1, **fields}) + "\n")
+            file.write(json.dumps({"event": event, "time": 1.7e9 + 60 + after, "attempt": 1, **fields}) + "\n")
 
     def _gain(self, arm: str) -> float:
         """Final log-odds against the start."""

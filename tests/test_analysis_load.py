@@ -101,6 +101,21 @@ def test_runs_that_are_not_finished_are_listed_with_their_state_and_never_filled
     assert results.problems == ()
 
 
+def test_the_time_of_a_run_is_that_of_its_attempts_without_the_pause_between_them(sweep: Sweep) -> None:
+    folder = sweep.done("paw", 0)
+    events = [
+        {"event": "attempt_started", "time": 1000.0, "attempt": 1},
+        {"event": "checkpoint", "time": 1040.0, "attempt": 1},
+        {"event": "retry", "time": 5000.0, "attempt": None},
+        {"event": "attempt_started", "time": 9000.0, "attempt": 2},
+        {"event": "attempt_ended", "time": 9060.0, "attempt": 2, "outcome": "done", "reason": ""},
+    ]
+    write_lines(folder / "journal.jsonl", events)
+    run = row(load(sweep.path), "paw", 0)
+    assert run["seconds_wall"] == 40.0 + 60.0
+    assert run["started"] == 1000.0
+
+
 def test_a_run_that_the_plan_does_not_hold_is_listed_and_not_used(sweep: Sweep) -> None:
     sweep.finish()
     plan = json.loads((sweep.path / "sweep.json").read_text())

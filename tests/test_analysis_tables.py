@@ -213,5 +213,5 @@ def test_a_prediction_that_could_not_be_made_is_a_gap(tmp_path: Path) -> None:
     cost = {"run_seconds": {"grpo": None}, "total_seconds": None, "parallel": 1}
     table = run_tables.cost(load(Sweep(tmp_path, arms=("grpo",), updates=2, games=12, cost=cost).finish().path))
     assert cell(table, "grpo", "Predicted") == "—"
-    assert cell(table, "grpo", "Measured (range)") == "1.3 (1.3–1.3)"  # noqa: RUF001
+    assert cell(table, "grpo", "Measured (range)") == "1.8 (1.8–1.8)"  # noqa: RUF001
     assert any("could not be predicted" in note for note in table.notes)
