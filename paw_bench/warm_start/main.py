@@ -20,12 +20,16 @@ from paw_bench.envs.panels import Panel, load_panels
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.errors import UserError
 from paw_bench.store.atomic import write_json
-from paw_bench.warm_start.config import SizeConfig, WarmStartConfig
+from paw_bench.warm_start.config import SizeConfig, TrainConfig, WarmStartConfig
 
 PRESETS = {
     "embedded": WarmStartConfig(name="embedded", size=SizeConfig(hidden=128, intermediate=384, layers=4, heads=4)),
+    # For tests and the model axis: it takes what the training gives.
     "embedded-small": WarmStartConfig(
-        name="embedded-small", size=SizeConfig(hidden=64, intermediate=192, layers=2, heads=2)
+        name="embedded-small",
+        size=SizeConfig(hidden=64, intermediate=192, layers=2, heads=2),
+        training=TrainConfig(candidates_from=800),
+        target_success=(0.0, 1.0),
     ),
 }
 
