@@ -1,7 +1,7 @@
 """The numbers of the ablation table: what each cell holds, from which runs, and how arms compare.
 
 Long frames with full precision; `analysis.tables` puts them into words. Every row names its run ids and the SHA-256 of
-their `result.json`, so that a number in a paper leads back to files.
+their `result.json`, so that a number in a paper can be traced to files.
 """
 
 from __future__ import annotations

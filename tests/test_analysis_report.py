@@ -47,7 +47,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_everything_is_written_and_the_page_leads_to_it(built: report.Report) -> None:
+def test_everything_is_written_and_the_page_links_it(built: report.Report) -> None:
     assert built.files[0] == built.folder / "report.md"
     assert {path.relative_to(built.folder).as_posix() for path in built.files} == set(digests(built.folder))
     assert set(DATA) <= {path.name for path in built.files}
@@ -67,7 +67,7 @@ def test_an_unfinished_sweep_says_what_is_missing_and_why(built: report.Report) 
     assert "failed: OutOfMemoryError: too big" in page
 
 
-def test_every_number_leads_back_to_the_result_files_that_are_on_disk(sweep: Sweep, built: report.Report) -> None:
+def test_every_number_is_traced_to_the_result_files_that_are_on_disk(sweep: Sweep, built: report.Report) -> None:
     cells = pd.read_csv(built.folder / "cells.csv", keep_default_na=False)
     assert len(cells) == 3 * 3 * 7
     for row in cells.to_dict("records"):
