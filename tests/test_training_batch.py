@@ -142,3 +142,22 @@ def test_controls_replace_the_observation_as_input_and_label_and_nothing_else(ep
     if kind == "shuffled":
         texts = [Counter(tuple(words(row, Source.OBSERVATION)) for row in either) for either in (rows, new)]
         assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize(
+    ("balance", "expected"),
+    [
+        ({}, lambda returns, penalties: 1 - returns / 10),
+        ({"max_return": 20.0}, lambda returns, penalties: 1 - returns / 20),
+        ({"max_return": 20.0, "include_penalty": True}, lambda returns, penalties: 1 - (returns - penalties) / 20),
+        ({"kind": "constant", "value": 0.05}, lambda returns, penalties: 0.05),
+    ],
+)
+def test_lambda_comes_from_the_configured_return(episodes, balance, expected):
+    experiment = run_config(world_model={"enabled": True, "balance": balance}).experiment
+    returns, penalties = (
+        statistics.fmean(sum(getattr(turn, name) for turn in e.turns) for e in episodes)
+        for name in ("reward", "penalty")
+    )
+    columns = world_model_columns(rows_of(episodes, "window"), episodes, experiment, update=1)
+    assert columns.lambda_mean == pytest.approx(expected(returns, penalties))
