@@ -154,6 +154,7 @@ def _publish(model: Any, tokenizer: Any, record: dict[str, Any], output: Path) -
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         write_json(temporary / "warm_start.json", record)
+        temporary.chmod(0o755)
         temporary.rename(output)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
