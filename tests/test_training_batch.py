@@ -145,19 +145,23 @@ def test_controls_replace_the_observation_as_input_and_label_and_nothing_else(ep
 
 
 @pytest.mark.parametrize(
-    ("balance", "expected"),
+    ("balance", "max_return", "penalties_count"),
     [
-        ({}, lambda returns, penalties: 1 - returns / 10),
-        ({"max_return": 20.0}, lambda returns, penalties: 1 - returns / 20),
-        ({"max_return": 20.0, "include_penalty": True}, lambda returns, penalties: 1 - (returns - penalties) / 20),
-        ({"kind": "constant", "value": 0.05}, lambda returns, penalties: 0.05),
+        ({}, 10.0, False),
+        ({"max_return": 20.0}, 20.0, False),
+        ({"max_return": 20.0, "include_penalty": True}, 20.0, True),
     ],
 )
-def test_lambda_comes_from_the_configured_return(episodes, balance, expected):
+def test_lambda_follows_the_configured_return(episodes, balance, max_return, penalties_count):
     experiment = run_config(world_model={"enabled": True, "balance": balance}).experiment
-    returns, penalties = (
-        statistics.fmean(sum(getattr(turn, name) for turn in e.turns) for e in episodes)
-        for name in ("reward", "penalty")
-    )
+    returns = [sum(turn.reward - penalties_count * turn.penalty for turn in e.turns) for e in episodes]
+    lambdas = [1 - statistics.fmean(group) / max_return for group in (returns[:4], returns[4:])]
     columns = world_model_columns(rows_of(episodes, "window"), episodes, experiment, update=1)
-    assert columns.lambda_mean == pytest.approx(expected(returns, penalties))
+    assert columns.lambda_mean == pytest.approx(statistics.fmean(min(max(value, 0.0), 1.0) for value in lambdas))
+
+
+def test_a_constant_lambda_ignores_the_returns(episodes):
+    balance = {"kind": "constant", "value": 0.05}
+    experiment = run_config(world_model={"enabled": True, "balance": balance}).experiment
+    columns = world_model_columns(rows_of(episodes, "window"), episodes, experiment, update=1)
+    assert columns.lambda_mean == pytest.approx(0.05)
