@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -50,6 +51,7 @@ class Session:
         self.collector = Collector(self.experiment, pool, engine, self.codec)
         self.fixed = play_fixed_transitions(self.experiment, pool, panels["tune"], self.codec)
         self.redone = pool.redone
+        self.failures = 0
         self.trainer = build_trainer(
             self.config,
             model=model,
@@ -111,6 +113,7 @@ class Session:
         record["seconds"] |= {"generate": timing.generate, "environment": timing.environment}
         record["device_seconds"] = record["seconds"]["total"] * max(1, self.config.execution.gpus)
         record["redone_episodes"], self.redone = self.pool.redone - self.redone, self.pool.redone
+        self._note_failures()
         self.directory.append_metrics(record)
         print(
             f"update {record['update']}/{self.experiment.training.updates}: success {record['success']:.1%}, "
@@ -118,6 +121,12 @@ class Session:
             f"{record['seconds']['total']:.1f} s",
             flush=True,
         )
+
+    def _note_failures(self) -> None:
+        """Journal the episodes that the environments gave up since the last call."""
+        for failure in self.pool.failures[self.failures :]:
+            self.directory.journal("episode_given_up", **asdict(failure))
+        self.failures = len(self.pool.failures)
 
     # -- evaluation ------------------------------------------------------------------------------------------------
 
@@ -142,6 +151,7 @@ class Session:
         evaluation = self.experiment.evaluation
         self.directory.journal("evaluation_started", phase=phase)
         episodes = play_panel(self.collector, self.panel, evaluation, seed=self.experiment.seed)
+        self._note_failures()
         diagnostics = measure(self.trainer.model, self.fixed, self.config.execution.micro_batch_rows)
         mode = self.experiment.context.mode
         outcome = summary(episodes, self.panel)

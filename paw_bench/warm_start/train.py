@@ -79,7 +79,8 @@ def train(
             values if running is None else [0.98 * old + 0.02 * new for old, new in zip(running, values, strict=True)]
         )
         if step % config.log_every == 0:
-            on_progress(Progress(step, *running, seconds=time.monotonic() - started))
+            action, observation, prompt = running
+            on_progress(Progress(step, action, observation, prompt, time.monotonic() - started))
         if step >= config.candidates_from and step % config.candidates_every == 0:
             if is_chosen(step):
                 return True
