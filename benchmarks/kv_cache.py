@@ -60,7 +60,7 @@ def report(mode: str, name: str, environment: EnvironmentConfig, tasks: Any, poo
     measured = [turn for episode in collector.collect(assignments, 1.0) for turn in decode_turns(model, episode)]
     length, shared, whole, reused = (fmean(column) for column in zip(*measured, strict=True))
     print(
-        f"{mode:6}  {len(measured)} turns: prompt {length:.0f} tokens, {shared / length:.0%} shared with the one before; "
+        f"{mode:6}  {len(measured)} turns: prompt {length:.0f} tokens, {shared / length:.0%} shared with the last; "
         f"decoding {1e3 * whole:.2f} ms from the whole prompt, {1e3 * reused:.2f} ms with a kept cache, "
         f"ratio {whole / reused:.2f}"
     )

@@ -138,10 +138,12 @@ def test_the_pool_itself_imports_neither_torch_nor_the_games():
 
 
 OWNER = """
-import sys, time
+import signal, sys
 from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.envs.protocol import Task
+# A background job of a shell inherits an ignored SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     with EnvironmentPool(EnvironmentConfig(), workers=2, timeout_s=20) as pool:
         print(*[seat.process.pid for seat in pool._seats], flush=True)
