@@ -109,5 +109,6 @@ def test_training_lowers_the_loss_and_asks_for_candidates(demonstrations):
 
     assert train(model, examples, config, lambda progress: losses.append(progress.action_loss), is_chosen)
     assert asked == [40, 50]
-    assert losses[-1] < 0.7 * losses[0]
+    # Both are running means over some 50 steps.
+    assert losses[-1] < 0.85 * losses[0]
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
