@@ -12,7 +12,7 @@ from paw_bench.config.messages import all_keys, keys_at
 from paw_bench.config.schema import ExperimentConfig, RunConfig
 from paw_bench.sweep.identity import canonical_json, run_id, run_ids
 
-GOLDEN = "6d9ae79ceba0"
+GOLDEN = "8ccb1f084505"
 """Run id of the default config. A change here gives every finished run a new name: it needs a new schema version."""
 
 _SCHEMA = ExperimentConfig.model_json_schema()

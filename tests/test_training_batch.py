@@ -12,7 +12,7 @@ from training_data import collect_from, run_config, tiny_model
 
 from paw_bench.rollout.episode import Source
 from paw_bench.rollout.rows import Row, rows_of
-from paw_bench.training.batch import episode_advantages, micro_batch, plan_steps
+from paw_bench.training.batch import micro_batch, plan_steps, row_advantages
 from paw_bench.training.columns import replace_targets, world_model_columns
 
 CONFIG = run_config()
@@ -90,7 +90,22 @@ def test_advantages_are_returns_less_penalties_against_the_group(episodes, scale
         for group, divisor in zip(groups, spread, strict=True)
         for value in group
     ]
-    assert episode_advantages(episodes, algorithm).tolist() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    rows = rows_of(episodes, "window")
+    expected = [expected[row.episode] for row in rows]
+    assert row_advantages(rows, episodes, algorithm).tolist() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_a_penalty_can_be_charged_to_its_own_turn(episodes):
+    algorithm = CONFIG.experiment.algorithm.model_copy(update={"penalty_credit": "turn", "scale_advantages": "none"})
+    rows = rows_of(episodes, "window")
+    reward = [sum(turn.reward for turn in episode.turns) for episode in episodes]
+    returns = [reward[row.episode] - episodes[row.episode].turns[row.turn].penalty for row in rows]
+    mean = {
+        group: statistics.fmean(value for value, row in zip(returns, rows, strict=True) if row.group == group)
+        for group in {row.group for row in rows}
+    }
+    expected = [value - mean[row.group] for value, row in zip(returns, rows, strict=True)]
+    assert row_advantages(rows, episodes, algorithm).tolist() == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["full", "window"])

@@ -123,6 +123,8 @@ class AlgorithmConfig(Section):
     entropy_coefficient: NonNegative = 0.0
     scale_advantages: Literal["group", "batch", "none"] = "group"
     """Divide advantages by the standard deviation of the group's, or of the update's, returns."""
+    penalty_credit: Literal["episode", "turn"] = "episode"
+    """Whose return an invalid action lowers: its whole episode's, or (windowed rows only) its own turn's."""
     loss_type: Literal["grpo", "dapo", "dr_grpo", "bnpo"] = "dapo"
     """TRL's name of the token normaliser of the RL loss."""
 
@@ -233,6 +235,12 @@ class ExperimentConfig(Section):
                 "rollout.temperature",
                 "context.mode 'window' takes the engine's log-probabilities as the old policy's",
                 "set rollout.temperature to 1.0",
+            )
+        if self.algorithm.penalty_credit == "turn" and self.context.mode == "full":
+            raise impossible(
+                "algorithm.penalty_credit",
+                "'turn' is impossible with context.mode 'full', where all turns of an episode are one row",
+                "set it to 'episode', or context.mode to 'window'",
             )
         panel_games = getattr(self.environment.games, self.evaluation.panel)
         if self.evaluation.games is not None and self.evaluation.games > panel_games:

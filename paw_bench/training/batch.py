@@ -17,20 +17,32 @@ from paw_bench.world_model.keyed import keyed_generator
 Columns = dict[str, list[FloatArray]]
 
 
-def episode_advantages(episodes: Sequence[Episode], algorithm: AlgorithmConfig) -> Tensor:
-    """GRPO's advantage of each episode, float32 (E,), as TRL computes it from rewards.
+def row_advantages(rows: Sequence[Row], episodes: Sequence[Episode], algorithm: AlgorithmConfig) -> Tensor:
+    """GRPO's advantage of each windowed row, float32 (N,).
 
-    The return is the environment's less the penalties; the group's mean is taken off and the result divided by the
-    standard deviation (n - 1) of the group's, or the update's, returns + 1e-4. `episodes` are sorted by
-    (group, index), `group_size` a group.
+    A return less the group's mean, divided by the standard deviation (n - 1) of the group's, or the update's, returns
+    + 1e-4. With `penalty_credit: episode` the returns are the episodes', penalties included, as TRL computes it from
+    rewards; with `turn` they are the rows': the episode's reward less the penalty of that row's own action.
+    `episodes` are sorted by (group, index).
     """
-    returns = torch.tensor([e.env_return - e.penalty for e in episodes]).view(-1, algorithm.group_size)
-    advantages = returns - returns.mean(dim=1, keepdim=True)
-    if algorithm.scale_advantages == "group":
-        advantages = advantages / (returns.std(dim=1, keepdim=True) + 1e-4)
-    elif algorithm.scale_advantages == "batch":
-        advantages = advantages / (returns.std() + 1e-4)
-    return advantages.flatten()
+    if algorithm.penalty_credit == "episode":
+        returns = torch.tensor([episode.env_return - episode.penalty for episode in episodes])
+        groups = torch.tensor([episode.group for episode in episodes])
+        return _advantages(returns, groups, algorithm.scale_advantages)[[row.episode for row in rows]]
+    rewards = [episode.env_return for episode in episodes]
+    returns = torch.tensor([rewards[row.episode] - episodes[row.episode].turns[row.turn].penalty for row in rows])
+    return _advantages(returns, torch.tensor([row.group for row in rows]), algorithm.scale_advantages)
+
+
+def _advantages(returns: Tensor, groups: Tensor, scale: str) -> Tensor:
+    """Returns (N,) against those of their groups (N,)."""
+    advantages = torch.empty_like(returns)
+    for group in groups.unique():
+        members = groups == group
+        advantages[members] = returns[members] - returns[members].mean()
+        if scale == "group":
+            advantages[members] /= returns[members].std() + 1e-4
+    return advantages / (returns.std() + 1e-4) if scale == "batch" else advantages
 
 
 def plan_steps(rows: Sequence[Row], *, steps: int, micro_batch_rows: int, seed: int, update: int) -> list[list[Tensor]]:

@@ -11,7 +11,7 @@ import trl.trainer.utils
 from torch import Tensor
 
 from paw_bench.rollout.rows import Row
-from paw_bench.training.batch import episode_advantages, micro_batch, plan_steps, rl_scale
+from paw_bench.training.batch import micro_batch, plan_steps, rl_scale, row_advantages
 from paw_bench.training.columns import replace_targets, world_model_columns
 from paw_bench.training.grpo import PawGRPOTrainer, padding_share
 from paw_bench.training.mixin import Batch
@@ -64,7 +64,7 @@ class WindowGRPOTrainer(PawGRPOTrainer):
         rollout = self._rollout_done
         self._columns = world_model_columns(rows, rollout.episodes, experiment, update)
         columns = self._columns.by_row()
-        advantages = episode_advantages(rollout.episodes, algorithm)[[row.episode for row in rows]]
+        advantages = row_advantages(rows, rollout.episodes, algorithm)
         plan = plan_steps(
             rows,
             steps=algorithm.optimizer_steps,
