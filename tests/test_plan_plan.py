@@ -100,7 +100,8 @@ def test_an_axis_that_makes_two_runs_one_is_refused_and_explained(tmp_path):
 
 def test_an_impossible_axis_value_names_the_arm_and_the_point(tmp_path):
     arms = "arms:\n  ref: {}\n  control: { world_model: shuffled }\n"
-    error = refuse(tmp_path, f"{HEAD}{arms}axes: {{ context.mode: [window, full] }}\n{SEEDS}")
+    base = "base: { algorithm: { penalty_credit: episode } }\n"
+    error = refuse(tmp_path, f"{HEAD}{arms}axes: {{ context.mode: [window, full] }}\n{SEEDS}{base}")
     assert "in arm 'control' at context.mode = 'full'" in str(error)
     assert error.file.endswith("mine.yaml:6")
 
@@ -115,7 +116,11 @@ def test_an_impossible_axis_value_names_the_arm_and_the_point(tmp_path):
             "arms.x.world_model.balance.max_return",
             "constant",
         ),
-        ("context: { mode: full, turns: 3 }", "arms.x.context.turns", "has no window"),
+        (
+            "context: { mode: full, turns: 3 }, algorithm: { penalty_credit: episode }",
+            "arms.x.context.turns",
+            "has no window",
+        ),
         ("environment: { games: { source: data, seed: 3 } }", "arms.x.environment.games.seed", "generates no games"),
     ],
 )
