@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 from paw_bench.config.schema import EvaluationConfig
@@ -19,7 +18,6 @@ def play_panel(
     config: EvaluationConfig,
     *,
     seed: int,
-    on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Episode]:
     """Play the panel (or its first `config.games` games). The noise of a game is the same before and after training."""
     tasks = panel.tasks[: config.games]
@@ -27,7 +25,7 @@ def play_panel(
         Assignment(task, group=number, index=0, seed=seed, noise=f"evaluation/{seed}/{task.task_id}")
         for number, task in enumerate(tasks)
     ]
-    return collector.collect(assignments, config.temperature, on_progress)
+    return collector.collect(assignments, config.temperature)
 
 
 def records(

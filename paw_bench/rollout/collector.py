@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from paw_bench.config.schema import ExperimentConfig
@@ -59,16 +58,11 @@ class Collector:
         self.codec = codec
         self.timing = Timing()
 
-    def collect(
-        self,
-        assignments: list[Assignment],
-        temperature: float,
-        on_progress: Callable[[int, int], None] | None = None,
-    ) -> list[Episode]:
+    def collect(self, assignments: list[Assignment], temperature: float) -> list[Episode]:
         """Play all assignments to their end, in lock-step.
 
         The batch of every turn is the episodes still running, in the order of `assignments`: with equal weights the
-        same call gives the same tokens. `on_progress(finished, all)` is called after every turn.
+        same call gives the same tokens.
         """
         self.timing = Timing()
         clock = time.monotonic()
@@ -89,8 +83,6 @@ class Collector:
             for slot, prompt, reply, action in zip(running, prompts, replies, actions, strict=True):
                 self._record(lives[slot], prompt, reply, *action, result=results[slot])
             running = [slot for slot in running if not results[slot].done]
-            if on_progress:
-                on_progress(len(lives) - len(running), len(lives))
         return [live.episode for live in lives]
 
     def _begin(self, assignment: Assignment, opening: StepResult) -> _Live:
