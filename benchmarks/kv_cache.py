@@ -44,18 +44,13 @@ def report(mode: str, name: str, environment: EnvironmentConfig, tasks: Any, poo
 
     from paw_bench import models
     from paw_bench.config.schema import ModelConfig
-    from paw_bench.rollout.codec import TurnCodec
     from paw_bench.rollout.collector import Assignment, Collector
-    from paw_bench.rollout.engine import TransformersEngine
 
     torch.set_num_threads(1)
     model, tokenizer = models.load(ModelConfig(name=name), "cpu")
     context = ContextConfig(mode=mode, max_prompt_tokens=2048, max_response_tokens=8)
     config = ExperimentConfig(environment=environment, prompt=PromptConfig(style="compact"), context=context)
-    engine = TransformersEngine(
-        model, end_id=tokenizer.eos_token_id, pad_id=tokenizer.pad_token_id, max_tokens=8, batch=64
-    )
-    collector = Collector(config, pool, engine, TurnCodec(tokenizer, config.prompt, config.context))
+    collector = Collector.with_model(config, pool, model, tokenizer, batch=64)
     assignments = [Assignment(task, number, 0, 0, f"kv/{task.task_id}") for number, task in enumerate(tasks)]
     measured = [turn for episode in collector.collect(assignments, 1.0) for turn in decode_turns(model, episode)]
     length, shared, whole, reused = (fmean(column) for column in zip(*measured, strict=True))

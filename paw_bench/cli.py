@@ -176,6 +176,9 @@ def warm_start(
         raise UserError(f"warm-start: there is no model {model!r}", f"give one of: {', '.join(warm.PRESETS)}")
     ensure_environment(ExecutionConfig(threads=threads))
     preset = warm.PRESETS[model]
+    first = preset.training.candidates_from
+    if steps is not None and steps < first:
+        raise UserError(f"warm-start: --steps {steps} ends before the first candidate", f"give at least {first}")
     asked = {key: value for key, value in (("steps", steps), ("seed", seed)) if value is not None}
     config = preset.model_copy(update={"training": preset.training.model_copy(update=asked)})
     warm.warm_start(config, output, workers=workers, threads=threads)

@@ -94,6 +94,7 @@ def test_a_finished_run_is_left_alone_without_a_heavy_library(finished: RunDirec
         (["sweep", "tiny.yaml", "--set", "training.update=3"], "training.update", "updates"),
         (["status"], "results/runs: holds no sweep", "paw-bench sweep FILE"),
         (["warm-start", "huge", "--output", "x"], "there is no model 'huge'", "embedded"),
+        (["warm-start", "embedded", "--output", "x", "--steps", "9"], "ends before the first candidate", "1400"),
     ],
 )
 def test_a_mistake_is_one_readable_block_and_exit_code_2(

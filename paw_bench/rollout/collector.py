@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 from paw_bench.config.schema import ExperimentConfig
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.envs.protocol import StepResult, Task
@@ -57,6 +59,26 @@ class Collector:
         self.engine = engine
         self.codec = codec
         self.timing = Timing()
+
+    @classmethod
+    def with_model(
+        cls,
+        config: ExperimentConfig,
+        pool: EnvironmentPool,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        batch: int,
+    ) -> Collector:
+        """A collector whose policy is `model` itself, decoding `batch` prompts together."""
+        engine = TransformersEngine(
+            model,
+            end_id=tokenizer.eos_token_id,
+            pad_id=tokenizer.pad_token_id,
+            max_tokens=config.context.max_response_tokens,
+            batch=batch,
+        )
+        return cls(config, pool, engine, TurnCodec(tokenizer, config.prompt, config.context))
 
     def collect(self, assignments: list[Assignment], temperature: float) -> list[Episode]:
         """Play all assignments to their end, in lock-step.

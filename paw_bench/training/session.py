@@ -13,9 +13,7 @@ from paw_bench.envs.panels import Panel
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.evaluation.fixed_transitions import measure, play_fixed_transitions
 from paw_bench.evaluation.play import play_panel, records, summary
-from paw_bench.rollout.codec import TurnCodec
 from paw_bench.rollout.collector import Collector
-from paw_bench.rollout.engine import TransformersEngine
 from paw_bench.rollout.episode import Episode
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.training.build import build_trainer
@@ -40,16 +38,8 @@ class Session:
         device = torch.cuda.get_device_name() if execution.device == "cuda" else "cpu"
         directory.record_provenance(panels={name: panel.sha256 for name, panel in panels.items()}, device=device)
         model, tokenizer = models.load(self.experiment.model, execution.device)
-        self.codec = TurnCodec(tokenizer, self.experiment.prompt, self.experiment.context)
-        engine = TransformersEngine(
-            model,
-            end_id=tokenizer.eos_token_id,
-            pad_id=tokenizer.pad_token_id,
-            max_tokens=self.experiment.context.max_response_tokens,
-            batch=execution.generation_batch,
-        )
-        self.collector = Collector(self.experiment, pool, engine, self.codec)
-        self.fixed = play_fixed_transitions(self.experiment, pool, panels["tune"], self.codec)
+        self.collector = Collector.with_model(self.experiment, pool, model, tokenizer, batch=execution.generation_batch)
+        self.fixed = play_fixed_transitions(self.experiment, pool, panels["tune"], self.collector.codec)
         self.redone = pool.redone
         self.failures = 0
         self.trainer = build_trainer(

@@ -28,7 +28,7 @@ PRESETS = {
     "embedded-small": WarmStartConfig(
         name="embedded-small",
         size=SizeConfig(hidden=64, intermediate=192, layers=2, heads=2),
-        training=TrainConfig(candidates_from=800),
+        training=TrainConfig(steps=800, candidates_from=800),
         target_success=(0.0, 1.0),
     ),
 }
@@ -130,19 +130,9 @@ def _tune_success(
     experiment: ExperimentConfig, model: Any, tokenizer: Any, pool: EnvironmentPool, panel: Panel
 ) -> float:
     from paw_bench.evaluation.play import play_panel
-    from paw_bench.rollout.codec import TurnCodec
     from paw_bench.rollout.collector import Collector
-    from paw_bench.rollout.engine import TransformersEngine
 
-    engine = TransformersEngine(
-        model,
-        end_id=tokenizer.eos_token_id,
-        pad_id=tokenizer.pad_token_id,
-        max_tokens=experiment.context.max_response_tokens,
-        batch=256,
-    )
-    codec = TurnCodec(tokenizer, experiment.prompt, experiment.context)
-    collector = Collector(experiment, pool, engine, codec)
+    collector = Collector.with_model(experiment, pool, model, tokenizer, batch=256)
     episodes = play_panel(collector, panel, EvaluationConfig(panel="tune"), seed=0)
     return sum(episode.success for episode in episodes) / len(episodes)
 
