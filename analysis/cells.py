@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.honesty import Origins
 from analysis.load import Results
 from analysis.record_frames import ALL, TASK_TYPES
 from analysis.statistics import difference, holm, resolved, t_interval
@@ -21,7 +22,7 @@ DIFFERENT_GAMES = "different games"
 
 COMPARISON_COLUMNS = (
     *("condition", "arm", "reference", "mean", "half_width", "p", "p_holm", "resolved", "method", "df", "n"),
-    *("correlation", "welch_half_width", "welch_p", "gap", "seeds", "run_ids", "reference_run_ids"),
+    *("correlation", "welch_half_width", "welch_p", "gap", "marks", "seeds", "run_ids", "reference_run_ids"),
 )
 
 Games = tuple[str, str, int]
@@ -41,17 +42,19 @@ def cells(results: Results) -> pd.DataFrame:
     Phases: before, after, and gain (after minus before, run by run, for the runs that were evaluated before training).
     Columns: condition, arm, phase, task_type, mean, half_width (95 % t interval over seeds), sd (over seeds), n and
     planned (seeds), gap (why there is no interval), seeds, games (episodes a run and type), mixed_games (whether the
-    seeds were not all evaluated on the same games), run_ids, result_sha256. Success is a fraction.
+    seeds were not all evaluated on the same games), marks (`analysis.honesty`), run_ids, result_sha256. Success is a
+    fraction.
     """
     rows = []
-    finished = _finished(results)
+    finished, origins = _finished(results), Origins(results)
     for condition in results.conditions:
         for arm in results.arms:
-            planned = _planned_seeds(results, condition, arm)
+            planned = results.planned(condition, arm)
             for phase in ("before", "after", "gain"):
                 for task_type in task_types(results):
                     found = finished[condition, arm, phase, task_type]
                     interval = t_interval(found["success"].to_numpy())
+                    mixed = len(_games(found)) > 1
                     rows.append(
                         {
                             "condition": condition,
@@ -66,7 +69,8 @@ def cells(results: Results) -> pd.DataFrame:
                             "gap": interval.gap,
                             "seeds": _words(found["seed"]),
                             "games": _words(found["games"].drop_duplicates()),
-                            "mixed_games": len(_games(found)) > 1,
+                            "mixed_games": mixed,
+                            "marks": origins.marks(found["run_id"], planned=planned, mixed_games=mixed),
                             "run_ids": _words(found["run_id"]),
                             "result_sha256": _words(found["result_sha256"]),
                         }
@@ -79,16 +83,18 @@ def comparisons(results: Results) -> pd.DataFrame:
 
     Columns: condition, arm, reference, mean, half_width (not adjusted), p, p_holm (over all rows), resolved, method,
     df, n (shared seeds), correlation (between the arms over them), welch_half_width, welch_p, gap (why there is no
-    test), seeds, run_ids, reference_run_ids.
+    test), marks (`analysis.honesty`), seeds, run_ids, reference_run_ids.
     """
     rows: list[dict[str, Any]] = []
-    finished = _finished(results)
+    finished, origins = _finished(results), Origins(results)
     for condition in results.conditions:
         for arm, reference in results.comparisons:
             left = finished[condition, arm, "after", ALL]
             right = finished[condition, reference, "after", ALL]
             comparable = len(_games(left) | _games(right)) <= 1
             result = difference(_by_seed(left), _by_seed(right)) if comparable else difference({}, {})
+            planned = results.planned(condition, arm) + results.planned(condition, reference)
+            both = [*left["run_id"], *right["run_id"]] if len(left) and len(right) and comparable else []
             rows.append(
                 {
                     "condition": condition,
@@ -104,6 +110,7 @@ def comparisons(results: Results) -> pd.DataFrame:
                     "welch_half_width": result.welch_half_width,
                     "welch_p": result.welch_p,
                     "gap": result.gap if comparable else DIFFERENT_GAMES,
+                    "marks": origins.marks(both, planned=planned, mixed_games=False),
                     "seeds": _words(left["seed"][left["seed"].isin(right["seed"])]),
                     "run_ids": _words(left["run_id"]),
                     "reference_run_ids": _words(right["run_id"]),
@@ -161,11 +168,6 @@ def _finished(results: Results) -> Finished:
             gain = both["success"] - both["run_id"].map(before)
             found[condition, arm, "gain", task_type] = both.assign(success=gain)
     return found
-
-
-def _planned_seeds(results: Results, condition: str, arm: str) -> int:
-    runs = results.runs
-    return int((runs["planned"] & (runs["condition"] == condition) & (runs["arm"] == arm)).sum())
 
 
 def _games(rows: pd.DataFrame) -> set[Games]:

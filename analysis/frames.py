@@ -6,9 +6,11 @@ was not measured is NaN (floats) or NA (integers); nothing is ever filled in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 Columns = Mapping[str, str]
@@ -37,6 +39,10 @@ RUNS: Columns = {
     "attempts": "Int64",
     "games_source": "str",
     "commits": "str",
+    "code": "str",
+    "packages": "str",
+    "devices": "str",
+    "resumed": "str",
     "result_sha256": "str",
 }
 """One row a run, in the order of the plan; then runs on disk that the plan does not hold (`planned` False).
@@ -48,7 +54,11 @@ RUNS: Columns = {
 its start to its last sign of life, start-up and lost work included; `seconds_predicted` stands for the latter.
 `started`, `published`: unix seconds of the first attempt's start and of the result. `games_source`: `procedural` or
 `data`. `commits`: git commits of the attempts, space-separated, with `+` appended where the tree held uncommitted
-changes. Each axis adds a column with its dotted key and its value as text.
+changes. `code`, `packages`, `devices`: what the attempts ran whose work stands (those that left a checkpoint or an
+evaluation, and the last), each form once: git commits, with `+` and the start of the diff's hash where there were
+uncommitted changes (space-separated); versions of python and the packages, and device names (separated by ` | `).
+An attempt that recorded none counts as `unknown`. `resumed`: what differs between these attempts, as keys of their
+provenance. Each axis adds a column with its dotted key and its value as text.
 """
 
 EVALUATION: Columns = {
@@ -115,28 +125,125 @@ FIXED_TRANSITIONS: Columns = {
 """World-model diagnostics on the fixed transitions, one row a run and phase. `nll`: nats per observation token."""
 
 
+_SHARES: tuple[str, ...] = (
+    "success",
+    "success_before",
+    "success_after",
+    "accepted_share",
+    "valid_share",
+    "clip_ratio",
+    "accuracy",
+)
+_SHARES += ("loss_mae", "wm.selected_share", "wm.clipped_share", "wm.accuracy")
+_COUNTS: tuple[str, ...] = (
+    "updates",
+    "updates_planned",
+    "attempts",
+    "games",
+    "turns",
+    "transitions",
+    "tokens",
+    "episodes",
+    "rows",
+)
+_COUNTS += ("tokens.prompt", "tokens.action", "tokens.observation", "tokens.template", "redone_episodes", "update")
+_SIZES: tuple[str, ...] = (
+    "seconds_training",
+    "seconds_evaluation",
+    "seconds_total",
+    "seconds_wall",
+    "seconds_predicted",
+    "started",
+)
+_SIZES += ("published", "time", "seconds.rollout", "seconds.generate", "seconds.environment", "seconds.train")
+_SIZES += ("seconds.checkpoint", "seconds.total", "device_seconds", "peak_memory_mb", "entropy", "grad_norm")
+_SIZES += ("learning_rate", "logprob_gap", "temperature", "nll", "perplexity", "wm.weight", "wm.loss")
+_SIZES += ("wm.lambda_mean", "wm.perplexity")
+LIMITS: Mapping[str, float] = {**dict.fromkeys(_SHARES, 1.0), **dict.fromkeys((*_COUNTS, *_SIZES), math.inf)}
+"""Column -> the largest value it can have; the smallest is 0. Columns that are not here may have any value."""
+
+_ROUNDING = 1e-9
+_ACCEPTED: Mapping[str, frozenset[type]] = {
+    "str": frozenset({str}),
+    "bool": frozenset({bool}),
+    "boolean": frozenset({bool, type(None)}),
+    "int64": frozenset({int}),
+    "Int64": frozenset({int, type(None)}),
+    "float64": frozenset({int, float, type(None)}),
+}
+
+Table = dict[str, np.ndarray]
+"""Column -> values (one run's, or all runs'): checked, in the order of the records."""
+
+
+def checked(values: Sequence[Any], name: str, dtype: str, *, source: str) -> np.ndarray:
+    """The values of a column as an array: of `dtype`, or of objects for text and where NA is possible.
+
+    Values are never converted, except that None is NaN among floats. Raises ValueError, naming `source`, column,
+    value and place, for another type, a number that is not finite, and one outside of `LIMITS`.
+    """
+    if not _ACCEPTED[dtype].issuperset(map(type, values)):
+        place = next(place for place, value in enumerate(values) if type(value) not in _ACCEPTED[dtype])
+        value = values[place]
+        found = "missing" if value is None else f"{value!r:.60}"
+        raise ValueError(f"{source}: {name} is {found}, expected {dtype}{_place(place, values)}")
+    if dtype not in {"int64", "float64"}:
+        return np.array(values, dtype="bool" if dtype == "bool" else "object")
+    try:
+        array = np.array(values, dtype=dtype)
+    except OverflowError:
+        raise ValueError(f"{source}: {name} has an integer of more than 64 bits") from None
+    wrong = np.isinf(array)
+    if name in LIMITS:
+        wrong |= (array < -_ROUNDING) | (array > LIMITS[name] + _ROUNDING)
+    if wrong.any():
+        place = int(wrong.argmax())
+        limit = f"at most {LIMITS[name]:g} and " if math.isfinite(LIMITS.get(name, math.inf)) else ""
+        raise ValueError(
+            f"{source}: {name} is {values[place]!r:.60}, expected {limit}at least 0{_place(place, values)}"
+        )
+    return array
+
+
+def _place(place: int, values: Sequence[Any]) -> str:
+    return f" (record {place + 1} of {len(values)})" if len(values) > 1 else ""
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Columns, *, source: str) -> Table:
+    """The checked `columns` of `rows`; what else the rows hold is left out."""
+    return {
+        name: checked([row.get(name) for row in rows], name, dtype, source=source) for name, dtype in columns.items()
+    }
+
+
 def frame(
     rows: Iterable[Mapping[str, Any]], columns: Columns, extra: Iterable[str] = (), *, source: str = "frame"
 ) -> pd.DataFrame:
-    """A frame with exactly `columns`, then `extra` text columns. Values are checked, never converted.
-
-    Raises ValueError, naming `source`, column and value, where a row lacks a column that cannot be missing or holds
-    another type.
-    """
+    """A frame with exactly `columns`, then `extra` text columns. Values are checked as in `checked`."""
     types = {**columns, **dict.fromkeys(extra, "str")}
-    rows = list(rows)
-    return pd.DataFrame(
-        {
-            name: pd.Series([_checked(row.get(name), f"{source}: {name}", dtype) for row in rows], dtype=dtype)
-            for name, dtype in types.items()
-        }
-    )
+    return _typed(table(list(rows), types, source=source), types)
 
 
-def _checked(value: Any, name: str, dtype: str) -> Any:
-    if value is None and dtype in {"float64", "Int64", "boolean"}:
-        return value
-    accepted = {"str": str, "bool": bool, "boolean": bool, "int64": int, "Int64": int, "float64": int | float}[dtype]
-    if not isinstance(value, accepted) or (isinstance(value, bool) and accepted is not bool):
-        raise ValueError(f"{name} is {'missing' if value is None else repr(value)}, expected {dtype}")
-    return value
+def joined(keys: Sequence[Mapping[str, Any]], tables: Sequence[Table], columns: Columns) -> pd.DataFrame:
+    """One frame of the runs' tables, each with its run's `RUN_KEY` from `keys`.
+
+    The columns are `columns`; numbers beyond them follow in alphabetical order, NaN in runs that do not have them.
+    """
+    lengths = [len(next(iter(part.values()), ())) for part in tables]
+    names = [name for name in columns if name not in RUN_KEY]
+    extra = sorted({name for part in tables for name in part}.difference(columns))
+    data: Table = {}
+    for name, dtype in RUN_KEY.items():
+        data[name] = np.repeat(
+            np.array([key[name] for key in keys], dtype="int64" if dtype == "int64" else "object"), lengths
+        )
+    for name in (*names, *extra):
+        parts = [
+            part.get(name, np.full(length, np.nan)) for part, length in zip(tables, lengths, strict=True) if length
+        ]
+        data[name] = np.concatenate(parts) if parts else np.array([])
+    return _typed(data, {**columns, **dict.fromkeys(extra, "float64")})
+
+
+def _typed(data: Table, types: Columns) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(data[name], dtype=dtype) for name, dtype in types.items()})

@@ -145,6 +145,10 @@ _LATEX = {
     "†": r"$^\dagger$",
     "‡": r"$^\ddagger$",
     "§": r"$^\S$",
+    "◦": r"$^\circ$",
+    "‖": r"$^\Vert$",
+    "◊": r"$^\diamond$",
+    "⋆": r"$^\star$",
 }
 
 

@@ -1,14 +1,16 @@
-"""The records of one run as frames, each checked for what would make its numbers wrong."""
+"""The records of one run as checked columns; refused is what would make a number wrong."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from analysis.frames import EPISODES, EVALUATION, FIXED_TRANSITIONS, METRICS, RUN_KEY, frame
+from analysis.frames import EPISODES, EVALUATION, FIXED_TRANSITIONS, METRICS, RUN_KEY, Columns, Table, checked, table
 from paw_bench.store.jsonl import Record
 
 Row = dict[str, Any]
@@ -26,116 +28,169 @@ TASK_TYPES = {
 ALL = "all"
 """The task type of a row over every episode."""
 
-
 Ends = Mapping[str, int]
 """Phase -> update, for `before` and `after`."""
 
 
 def update_of(phase: str, ends: Ends) -> int:
-    """The update after which an evaluation phase took place."""
-    return ends[phase] if phase in ends else int(phase.removeprefix("update-"))
+    """The update after which an evaluation phase took place. Raises ValueError where there is no such phase."""
+    if phase in ends:
+        return ends[phase]
+    found = re.fullmatch(r"update-(\d{1,9})", phase)
+    if found is None or int(found[1]) > ends["after"]:
+        raise ValueError(f"phase is {phase!r:.60}, expected before, after or update-000010 within the planned updates")
+    return int(found[1])
 
 
-def _flat(record: Record) -> Row:
-    flat: Row = {}
-    for name, value in record.items():
-        flat |= {f"{name}.{inner}": item for inner, item in value.items()} if isinstance(value, dict) else {name: value}
-    return flat
+def metrics_table(records: Sequence[Record]) -> tuple[Table, list[str]]:
+    """The columns of `metrics.jsonl`, and a line for each value that is missing in some updates only.
 
-
-def metrics_frame(records: list[Record], key: Row) -> tuple[pd.DataFrame, list[str]]:
-    """The frame of `metrics.jsonl`, and a line for each value that is missing in some updates only.
-
-    Raises ValueError where the updates are not 1, 2, 3, ... or a value is of the wrong type.
+    Raises ValueError where the updates are not 1, 2, 3, ... or a value cannot be right.
     """
-    rows = [{**_flat(record), **key} for record in records]
-    others = {
-        name: "float64"
-        for name in sorted({name for row in rows for name in row} - set(METRICS))
-        if all(row.get(name) is None or type(row[name]) in {int, float} for row in rows)
+    columns = _without_key(METRICS)
+    values = _columns(records, columns, source="metrics.jsonl") | _others(records, columns)
+    metrics = {
+        name: checked(column, name, columns.get(name, "float64"), source="metrics.jsonl")
+        for name, column in values.items()
     }
-    metrics = frame(rows, {**METRICS, **others}, source="metrics.jsonl")
-    if metrics["update"].tolist() != list(range(1, len(metrics) + 1)):
+    if not np.array_equal(metrics["update"], np.arange(1, len(records) + 1)):
         raise ValueError("metrics.jsonl does not hold updates 1, 2, 3, ... once each")
-    missing = metrics.isna()
-    holes = [name for name in metrics if 0 < missing[name].sum() < len(metrics)]
-    lines = [
-        f"metrics.jsonl: {name} has no value in {missing[name].sum()} of {len(metrics)} updates "
-        f"(first: update {metrics['update'][missing[name]].iloc[0]}); means leave these updates out"
-        for name in holes
-    ]
+    lines = []
+    for name, column in metrics.items():
+        missing = np.isnan(column)
+        if 0 < missing.sum() < len(missing):
+            lines.append(
+                f"metrics.jsonl: {name} has no value in {missing.sum()} of {len(missing)} updates "
+                f"(first: update {missing.argmax() + 1}); means leave these updates out"
+            )
     return metrics, lines
 
 
-def episodes_frame(records: list[Record], key: Row) -> pd.DataFrame:
-    """The frame of `episodes.jsonl`. Raises ValueError where an episode is there twice or a value is missing."""
-    rows = [
-        {
-            **_flat(record),
-            **key,
-            "task_type": TASK_TYPES.get(record.get("task_type", ""), record.get("task_type")),
-            "episode_seed": record.get("seed"),
-        }
-        for record in records
+def episodes_table(records: Sequence[Record], seen: dict[str, str]) -> Table:
+    """The columns of `episodes.jsonl`. Raises ValueError where an episode is there twice or a value cannot be right.
+
+    `seen`: texts that other runs had; equal ones share their memory.
+    """
+    columns = _without_key(EPISODES)
+    values = _columns(records, {**columns, "seed": "int64"}, source="episodes.jsonl")
+    values["episode_seed"] = values.pop("seed")
+    values["task_type"] = [
+        TASK_TYPES.get(kind, kind) if isinstance(kind, str) else kind for kind in values["task_type"]
     ]
-    episodes = frame(rows, EPISODES, source="episodes.jsonl")
-    if episodes.duplicated(["phase", "task_id", "episode_seed"]).any():
+    episodes = {name: checked(values[name], name, dtype, source="episodes.jsonl") for name, dtype in columns.items()}
+    if ALL in values["task_type"]:
+        raise ValueError(f"episodes.jsonl: task_type is {ALL!r}, which stands for all of them")
+    if len(set(zip(values["phase"], values["task_id"], values["episode_seed"], strict=True))) < len(records):
         raise ValueError("episodes.jsonl holds an episode twice")
+    for name, dtype in columns.items():
+        if dtype == "str":
+            episodes[name][:] = [seen.setdefault(text, text) for text in values[name]]
     return episodes
 
 
-def evaluation_frame(episodes: pd.DataFrame, run: Row, ends: Ends) -> pd.DataFrame:
-    """Success by phase and task type, from the episodes. Raises ValueError where a phase mixes panels."""
+def evaluation_rows(episodes: Table, ends: Ends) -> list[Row]:
+    """Success by phase and task type, and over all, from the episodes. Raises ValueError where a phase mixes panels."""
     rows: list[Row] = []
-    for phase, played in episodes.groupby("phase", sort=False):
-        if played["panel_hash"].nunique() != 1:
+    for phase in dict.fromkeys(episodes["phase"].tolist()):
+        played = {name: values[episodes["phase"] == phase] for name, values in episodes.items()}
+        panels = set(zip(played["panel"], played["panel_hash"], strict=True))
+        if len(panels) > 1:
             raise ValueError(f"episodes.jsonl: phase {phase!r} mixes panels")
-        types = sorted(set(played["task_type"]))
-        for task_type in (*types, ALL):
-            wins = played["success"] if task_type == ALL else played["success"][played["task_type"] == task_type]
-            rows.append(
-                {
-                    **{name: run[name] for name in RUN_KEY},
-                    "phase": phase,
-                    "update": update_of(str(phase), ends),
-                    "task_type": task_type,
-                    "success": float(wins.mean()),
-                    "games": len(wins),
-                    "panel": played["panel"].iloc[0],
-                    "panel_hash": played["panel_hash"].iloc[0],
-                    "result_sha256": run["result_sha256"],
-                }
-            )
-    return frame(rows, EVALUATION)
+        panel, panel_hash = panels.pop()
+        types = {kind: played["task_type"] == kind for kind in sorted(set(played["task_type"]))}
+        for task_type, chosen in {**types, ALL: np.ones(len(played["phase"]), dtype=bool)}.items():
+            wins = played["success"][chosen]
+            row: Row = {"phase": phase, "update": update_of(phase, ends), "task_type": task_type}
+            row |= {"success": float(wins.mean()), "games": len(wins), "panel": panel, "panel_hash": panel_hash}
+            rows.append(row)
+    return rows
 
 
-def fixed_frame(records: list[Record], key: Row, ends: Ends) -> tuple[pd.DataFrame, list[str]]:
-    """The frame of `fixed_transitions.jsonl`, and a line for each phase with a missing value."""
-    fixed = frame(
-        [{**record, **key, "update": update_of(record["phase"], ends)} for record in records], FIXED_TRANSITIONS
-    )
-    holes = fixed["phase"][fixed[["nll", "perplexity", "accuracy"]].isna().any(axis="columns")]
-    return fixed, [f"fixed_transitions.jsonl: phase {phase!r} lacks a value; means leave it out" for phase in holes]
+def evaluation_table(rows: Sequence[Row], result_sha256: str) -> Table:
+    """The columns of the evaluation frame."""
+    rows = [{**row, "result_sha256": result_sha256} for row in rows]
+    return table(rows, _without_key(EVALUATION), source="evaluation")
 
 
-def check_result(result: Record, evaluation: pd.DataFrame, run: Row) -> None:
+def fixed_table(records: Sequence[Record], ends: Ends) -> tuple[Table, list[str]]:
+    """The columns of `fixed_transitions.jsonl`, and a line for each phase with a missing value.
+
+    Raises ValueError where a phase is there twice or a value cannot be right.
+    """
+    columns = _without_key(FIXED_TRANSITIONS)
+    phases = table(records, {"phase": "str"}, source="fixed_transitions.jsonl")["phase"].tolist()
+    rows = [{**record, "update": update_of(phase, ends)} for record, phase in zip(records, phases, strict=True)]
+    fixed = table(rows, columns, source="fixed_transitions.jsonl")
+    if len(set(phases)) < len(phases):
+        raise ValueError("fixed_transitions.jsonl holds a phase twice")
+    holes = np.isnan([fixed[name] for name in ("nll", "perplexity", "accuracy")]).any(axis=0)
+    return fixed, [
+        f"fixed_transitions.jsonl: phase {phase!r} lacks a value; means leave it out" for phase in fixed["phase"][holes]
+    ]
+
+
+def check_result(result: Record, evaluation: Sequence[Row], run: Row) -> None:
     """Raise ValueError where the published numbers are not those of the episodes."""
     if run["updates"] != result["updates"] or run["updates"] != run["updates_planned"]:
-        raise ValueError(f"result.json tells of {result['updates']} updates, metrics.jsonl of {run['updates']}")
-    said: dict[tuple[str, str], float] = {}
+        raise ValueError(
+            f"result.json tells of {result['updates']!r:.40} updates, metrics.jsonl of {run['updates']}, "
+            f"the plan of {run['updates_planned']}"
+        )
+    said: dict[tuple[str, str], tuple[Any, Any]] = {}
     for phase, summary in result["evaluation"].items():
         if summary is None:
             continue
-        said[phase, ALL] = summary["success"]
+        said[phase, ALL] = summary["success"], summary["games"]
         for name, group in summary["by_type"].items():
-            said[phase, TASK_TYPES.get(name, name)] = group["success"]
-    games = evaluation[evaluation["task_type"] == ALL][["panel", "panel_hash", "games"]].drop_duplicates()
-    if len(games) > 1:
+            said[phase, TASK_TYPES.get(name, name)] = group["success"], group["games"]
+    if len({(row["panel"], row["panel_hash"], row["games"]) for row in evaluation if row["task_type"] == ALL}) > 1:
         raise ValueError("episodes.jsonl: the phases were not played on the same games")
     if ("after", ALL) not in said:
         raise ValueError("result.json has no evaluation after training")
-    played = {(row["phase"], row["task_type"]): row["success"] for row in evaluation.to_dict("records")}
-    for cell, success in said.items():
-        found = played.get(cell, math.nan)
-        if not isinstance(success, int | float) or not math.isclose(success, found, abs_tol=1e-9):
-            raise ValueError(f"result.json says success {success} for {' / '.join(cell)}, episodes.jsonl {found}")
+    played = {(row["phase"], row["task_type"]): (row["success"], row["games"]) for row in evaluation}
+    for cell, (success, games) in said.items():
+        found, found_games = played.get(cell, (math.nan, 0))
+        if type(success) not in {int, float} or not math.isclose(success, found, abs_tol=1e-9):
+            raise ValueError(f"result.json says success {success!r:.40} for {' / '.join(cell)}, episodes.jsonl {found}")
+        if games != found_games:
+            raise ValueError(
+                f"result.json says {games!r:.40} games for {' / '.join(cell)}, episodes.jsonl {found_games}"
+            )
+
+
+def _without_key(columns: Columns) -> Columns:
+    return {name: dtype for name, dtype in columns.items() if name not in RUN_KEY}
+
+
+def _columns(records: Sequence[Record], columns: Columns, *, source: str) -> dict[str, list[Any]]:
+    """The values of `columns`, None where one is missing; `group.name` is the value `name` of the object `group`.
+
+    Raises ValueError where a group is something else than an object.
+    """
+    groups: dict[str, list[Record]] = {}
+    values: dict[str, list[Any]] = {}
+    for column in columns:
+        group, dot, name = column.partition(".")
+        if dot and group not in groups:
+            groups[group] = [record.get(group, {}) for record in records]
+            if not {dict}.issuperset(map(type, groups[group])):
+                raise ValueError(f"{source}: {group} is no group of values in every record")
+        values[column] = [part.get(name) for part in groups[group]] if dot else [r.get(column) for r in records]
+    return values
+
+
+def _others(records: Sequence[Record], columns: Columns) -> dict[str, list[Any]]:
+    """Numbers that the records hold beyond `columns`, by column, None where one is missing."""
+    groups = {name.partition(".")[0] for name in columns}
+    names = set(chain.from_iterable(records))
+    plain = [name for name in names if "." not in name and name not in {*columns, *RUN_KEY}]
+    found = {name: [record.get(name) for record in records] for name in plain if name not in groups}
+    for group in names:
+        parts = [record.get(group, {}) for record in records]
+        if {dict}.issuperset(map(type, parts)):
+            inner = set(chain.from_iterable(parts))
+            found |= {f"{group}.{name}": [part.get(name) for part in parts] for name in inner}
+    numbers = {int, float, type(None)}
+    return {
+        name: values for name, values in found.items() if name not in columns and numbers.issuperset(map(type, values))
+    }

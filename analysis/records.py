@@ -1,4 +1,4 @@
-"""One run directory as rows: what it did, or one clear line on why its numbers cannot be used."""
+"""One run directory as columns: what it did, or one clear line on why its numbers cannot be used."""
 
 from __future__ import annotations
 
@@ -8,42 +8,38 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from analysis.frames import EPISODES, EVALUATION, FIXED_TRANSITIONS, METRICS, RUN_KEY, frame
+from analysis.files import check_run_files, one_line
+from analysis.frames import RUNS, Table, table
+from analysis.origins import origin
 from analysis.record_frames import (
     ALL,
     Row,
     check_result,
-    episodes_frame,
-    evaluation_frame,
-    fixed_frame,
-    metrics_frame,
+    episodes_table,
+    evaluation_rows,
+    evaluation_table,
+    fixed_table,
+    metrics_table,
 )
 from paw_bench.errors import StoreError
 from paw_bench.store.documents import sha256_of
 from paw_bench.store.jsonl import Record, TornLineWarning
 from paw_bench.store.run_directory import RunDirectory
 
+_RECORDED = ("config.json", "metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl")
+"""What a result may stand on."""
+
 
 @dataclass(slots=True)
 class RunRecords:
-    """What one run contributes to the frames of `analysis.frames`."""
+    """What one run contributes to the frames of `analysis.frames`: the columns beyond `RUN_KEY`, or none."""
 
     run: Row
-    evaluation: pd.DataFrame
-    metrics: pd.DataFrame
-    episodes: pd.DataFrame
-    fixed_transitions: pd.DataFrame
+    evaluation: Table = field(default_factory=dict)
+    metrics: Table = field(default_factory=dict)
+    episodes: Table = field(default_factory=dict)
+    fixed_transitions: Table = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-
-    @classmethod
-    def empty(cls, run: Row, problems: Iterable[str] = ()) -> RunRecords:
-        """A run without records."""
-        evaluation, metrics, episodes, fixed = (
-            frame([], columns) for columns in (EVALUATION, METRICS, EPISODES, FIXED_TRANSITIONS)
-        )
-        return cls(run, evaluation, metrics, episodes, fixed, list(problems))
 
 
 def condition_of(axes: Mapping[str, Any]) -> str:
@@ -51,29 +47,26 @@ def condition_of(axes: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in axes.items())
 
 
-def read_run(path: Path, planned: Record) -> RunRecords:
+def read_run(path: Path, planned: Record, seen: dict[str, str]) -> RunRecords:
     """Everything the run folder at `path` tells about the planned run {run_id, arm, axes, seed}.
 
     A folder that is not there, cannot be read, or holds a result that its own files contradict, gives no records: the
-    row's status and `problems` say so.
+    row's status and `problems` say so. `seen`: texts that other runs had; equal ones share their memory.
     """
     run: Row = {key: planned[key] for key in ("run_id", "arm", "seed")}
     run |= {key: str(value) for key, value in planned["axes"].items()}
     run |= {"condition": condition_of(planned["axes"]), "planned": True, "status": "not started", "reason": ""}
-    run |= {"games_source": "", "commits": "", "result_sha256": ""}
-    if not (path / "config.json").exists():
-        return RunRecords.empty(run)
+    run |= dict.fromkeys(("games_source", "commits", "code", "packages", "devices", "resumed", "result_sha256"), "")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TornLineWarning)
         try:
-            records = _read(RunDirectory(path), run)
-        except (StoreError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
-            problem = _describe(error).replace(f"{path}/", "")
-            finished = (path / "result.json").exists()
-            unusable = {"status": "damaged" if finished else "unreadable", "reason": problem}
-            return RunRecords.empty({**run, **unusable}, [f"{_name(run)}: not used: {problem}"])
+            records = _read(RunDirectory(path), run, seen) if check_run_files(path) else RunRecords(run)
+        except (StoreError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, OSError) as error:
+            problem = _describe(error, path)
+            unusable = {"status": "damaged" if _lies_there(path / "result.json") else "unreadable", "reason": problem}
+            return RunRecords({**run, **unusable}, problems=[f"{_name(run)}: not used: {problem}"])
     # A running run may be caught in the middle of an append: its torn line is no damage.
-    records.problems += [f"{_name(run)}: {warning.message}".replace(f"{path}/", "") for warning in caught]
+    records.problems += [one_line(f"{_name(run)}: {warning.message}".replace(f"{path}/", "")) for warning in caught]
     return records
 
 
@@ -82,49 +75,68 @@ def _name(run: Row) -> str:
     return f"{run['arm']}{condition} seed {run['seed']} ({run['run_id']})"
 
 
-def _describe(error: Exception) -> str:
+def _lies_there(path: Path) -> bool:
+    try:
+        return path.is_symlink() or path.exists()
+    except OSError:
+        return False
+
+
+def _describe(error: Exception, path: Path) -> str:
     match error:
         case StoreError():
-            return f"{error.problem} ({error.remedy})" if error.remedy else error.problem
+            text = f"{error.problem} ({error.remedy})" if error.remedy else error.problem
         case KeyError():
-            return f"a record has no {error.args[0]!r}"
-    return f"{error}"
+            text = f"a record has no {error.args[0]!r}"
+        case TypeError() | AttributeError():
+            text = f"a record has not the form it should have ({error})"
+        case OSError():
+            text = f"{error.filename or path}: cannot be read: {error.strerror or error}"
+        case _:
+            text = str(error)
+    return one_line(text.replace(f"{path}/", ""))
 
 
-def _read(directory: RunDirectory, run: Row) -> RunRecords:
+def _read(directory: RunDirectory, run: Row, seen: dict[str, str]) -> RunRecords:
     info, experiment = directory.info, directory.config.experiment
     if (info.run_id, info.seed) != (run["run_id"], run["seed"]):
         raise ValueError(f"its config.json is of run {info.run_id} with seed {info.seed}: a copied folder?")
     # Result before records and lock before journal: what appears in between then only looks older than it is.
+    result = directory.result(verify=False)
+    if result is not None and not set(_RECORDED).issuperset(result["files"]):
+        raise ValueError(f"result.json stands on other files than {', '.join(_RECORDED)}")
     result = directory.result()
     locked = directory.is_locked()
-    key = {name: run[name] for name in RUN_KEY}
     ends = {"before": 0, "after": experiment.training.updates}
 
-    metrics, metric_problems = metrics_frame(directory.metrics(), key)
-    episodes = episodes_frame(directory.episodes(), key)
-    fixed, fixed_problems = fixed_frame(directory.fixed_transitions(), key, ends)
+    metrics, metric_problems = metrics_table(directory.metrics())
+    episodes = episodes_table(directory.episodes(), seen)
+    fixed, fixed_problems = fixed_table(directory.fixed_transitions(), ends)
+    events = directory.events()
+    from_where, origin_problems = origin(directory, events)
     run |= {
         "world_model": experiment.world_model.enabled,
-        "updates": len(metrics),
+        "updates": len(metrics["update"]),
         "updates_planned": experiment.training.updates,
         "games_source": experiment.environment.games.source,
-        "commits": _commits(directory),
-        **_state(directory.events(), locked),
+        **from_where,
+        **_state(events, locked),
         **(_outcome(result, directory.path) if result is not None else {}),
     }
-    evaluation = evaluation_frame(episodes, run, ends)
+    evaluation = evaluation_rows(episodes, ends)
     if result is not None:
         check_result(result, evaluation, run)
-    for phase in ends:
-        overall = evaluation[(evaluation["phase"] == phase) & (evaluation["task_type"] == ALL)]
-        run[f"success_{phase}"] = float(overall["success"].iloc[0]) if len(overall) else None
-    problems = [f"{_name(run)}: {problem}" for problem in (*metric_problems, *fixed_problems)]
-    return RunRecords(run, evaluation, metrics, episodes, fixed, problems)
+    overall = {row["phase"]: row["success"] for row in evaluation if row["task_type"] == ALL}
+    run |= {f"success_{phase}": overall.get(phase) for phase in ends}
+    table([run], RUNS, source="result.json or journal.jsonl")
+    problems = [f"{_name(run)}: {problem}" for problem in (*metric_problems, *fixed_problems, *origin_problems)]
+    rows = evaluation_table(evaluation, run["result_sha256"])
+    return RunRecords(run, rows, metrics, episodes, fixed, list(map(one_line, problems)))
 
 
-def _state(events: list[Record], locked: bool) -> Row:
+def _state(events: Iterable[Record], locked: bool) -> Row:
     """Status and reason of a run without a result, in the words of `paw-bench status`."""
+    events = list(events)
     started = [event for event in events if event["event"] == "attempt_started"]
     state: Row = {"attempts": len(started), "started": started[0]["time"] if started else None}
     state["seconds_wall"] = sum(_duration(events, event) for event in started) if started else None
@@ -138,10 +150,10 @@ def _state(events: list[Record], locked: bool) -> Row:
     outcome = last.get("outcome", "failed")
     if outcome == "done":
         return state | {"status": "unfinished", "reason": "its result was removed: it will be redone"}
-    return state | {"status": outcome, "reason": last["reason"]}
+    return state | {"status": outcome, "reason": one_line(last["reason"])}
 
 
-def _duration(events: list[Record], start: Record) -> float:
+def _duration(events: Iterable[Record], start: Record) -> float:
     """Seconds from an attempt's start to its last event."""
     times = [event["time"] for event in events if event.get("attempt") == start["attempt"]]
     return float(max(times) - start["time"])
@@ -151,12 +163,3 @@ def _outcome(result: Record, path: Path) -> Row:
     seconds = {f"seconds_{part}": result["seconds"][part] for part in ("training", "evaluation", "total")}
     published = {"attempts": result["attempts"], "published": result["published"]}
     return {"status": "done", "reason": "", **seconds, **published, "result_sha256": sha256_of(path / "result.json")}
-
-
-def _commits(directory: RunDirectory) -> str:
-    found = []
-    for attempt in directory.attempts():
-        git = attempt.provenance()["git"] if (attempt.path / "provenance.json").exists() else None
-        if git is not None:
-            found.append(git["commit"] + ("+" if git["dirty"] else ""))
-    return " ".join(dict.fromkeys(found))

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from analysis.grid import Grid
+from analysis.honesty import Origins, notes, signed
 from analysis.load import Results
 from analysis.statistics import Interval, t_interval
 from analysis.words import MARK_NOTE, NOTHING, estimate, mean_and_range, number
@@ -18,6 +19,7 @@ def world_model(results: Results) -> Grid:
     rows: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
     sets: set[str] = set()
+    origins, doubts = Origins(results), []
     for condition in results.conditions:
         if condition:
             headings[len(rows)] = condition
@@ -28,31 +30,33 @@ def world_model(results: Results) -> Grid:
             metrics = results.metrics[results.metrics["run_id"].isin(done["run_id"])]
             sets |= set(fixed["set_hash"])
             on = bool(done["world_model"].all())
-            rows.append(
-                (
-                    arm,
-                    *(_phase(fixed, "perplexity", phase, digits=2) for phase in ("before", "after")),
-                    *(_phase(fixed, "accuracy", phase, factor=100) for phase in ("before", "after")),
-                    _over_updates(metrics, "wm.lambda_mean", on, digits=2),
-                    _over_updates(metrics, "wm.clipped_share", on, factor=100),
-                    _over_updates(metrics, "wm.selected_share", on, factor=100),
-                )
+            marks = origins.marks(done["run_id"], planned=results.planned(condition, arm), mixed_games=False)
+            doubts.append(marks)
+            cells = (
+                *(_phase(fixed, "perplexity", phase, digits=2) for phase in ("before", "after")),
+                *(_phase(fixed, "accuracy", phase, factor=100) for phase in ("before", "after")),
+                _over_updates(metrics, "wm.lambda_mean", on, digits=2),
+                _over_updates(metrics, "wm.clipped_share", on, factor=100),
+                _over_updates(metrics, "wm.selected_share", on, factor=100),
             )
+            rows.append((arm, *(cell if cell == NOTHING else signed(cell, marks) for cell in cells)))
     columns = ("Arm", "Perplexity before", "after", "Accuracy before", "after", "Mean λ", "Clipped", "Selected")
-    notes = [
+    said = [
         "Perplexity and top-1 accuracy (percent) of the next observation's tokens, on one fixed set of transitions; "
         "λ, clipped and selected share (percent): mean over all updates. "
         "Mean ± half-width of the 95 % t interval over seeds of finished runs.",
         "In brackets: the arm trains without the term; measured on the same forward pass, without gradient.",
         MARK_NOTE + ".",
     ]
+    if notes(doubts):
+        said.append(f"{notes(doubts)}.")
     if len(sets) == 1:
-        notes.append(f"Fixed set {next(iter(sets))[:12]}.")
+        said.append(f"Fixed set {next(iter(sets))[:12]}.")
     elif sets:
-        notes.append(
+        said.append(
             "NOT COMPARABLE: the runs used different fixed sets " + ", ".join(s[:12] for s in sorted(sets)) + "."
         )
-    return Grid("world-model", f"{results.name}: world model", columns, tuple(rows), tuple(notes), headings, wide=True)
+    return Grid("world-model", f"{results.name}: world model", columns, tuple(rows), tuple(said), headings, wide=True)
 
 
 def cost(results: Results) -> Grid:

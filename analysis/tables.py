@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from analysis import honesty
 from analysis.cells import DIFFERENT_GAMES, task_types
 from analysis.grid import Grid
 from analysis.load import Results
@@ -81,11 +82,13 @@ def comparison_table(results: Results, comparisons: pd.DataFrame) -> Grid:
         *("Arm", "Against", "Difference", "Test", "Pairs", "Correlation", "p", "p (Holm)", "Verdict"),
         *("Welch interval", "Welch p"),
     )
+    doubts = honesty.notes(comparisons["marks"])
     notes = (
         "Success over all episodes after training, in percentage points, with the 95 % t interval (not adjusted). "
         "Replicates are seeds; Pairs: seeds that both arms have; Correlation: between the arms over them.",
         "The test follows from the seeds, not from its outcome: paired t where the arms share at least two, "
         "else Welch's t. Welch's interval and p value are printed for comparison only.",
+        *([f"{doubts}."] if doubts else []),
     )
     return Grid("comparisons", f"{results.name}: comparisons", columns, tuple(rows), notes, headings, wide=True)
 
@@ -104,8 +107,11 @@ def _ablation_notes(results: Results, cells: pd.DataFrame, comparisons: pd.DataF
         f"Success in percent{' on ' + where if where else ''}: mean ± half-width of the 95 % t interval over seeds. "
         "All is over episodes, not the mean of the columns. Gain: All after minus before, run by run."
     )
-    if cells["mixed_games"].any() or (comparisons["gap"] == DIFFERENT_GAMES).any():
-        yield "§ seeds evaluated on different games. Arms that were evaluated on different games are not compared."
+    doubts = honesty.notes([*cells["marks"], *comparisons["marks"]])
+    if doubts:
+        yield f"{doubts}."
+    if (comparisons["gap"] == DIFFERENT_GAMES).any():
+        yield "Arms that were evaluated on different games are not compared."
     if len(comparisons):
         yield (
             f"Against {results.reference}: points with the 95 % t interval over seeds, {_methods(comparisons)}. "
@@ -144,11 +150,12 @@ def _against_reference(results: Results, comparisons: pd.DataFrame, condition: s
 
 def _cell(row: pd.Series, sign: str = "") -> str:
     value = estimate(100 * row["mean"], 100 * row["half_width"], row["gap"], sign=sign)
-    return f"{value} §" if row["mixed_games"] else value
+    return honesty.signed(value, row["marks"])
 
 
 def _difference(row: pd.Series) -> str:
-    return estimate(100 * row["mean"], 100 * row["half_width"], row["gap"], sign="+")
+    value = estimate(100 * row["mean"], 100 * row["half_width"], row["gap"], sign="+")
+    return honesty.signed(value, row["marks"])
 
 
 def _verdict(row: pd.Series) -> str:

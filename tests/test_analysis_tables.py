@@ -85,7 +85,7 @@ def test_cells_hold_mean_and_interval_over_seeds_at_full_precision(sweep: Sweep)
     assert cell(table, "grpo", "All") == f"{100 * values.mean():.1f} ± {100 * (high - low) / 2:.1f}"
     assert cell(table, "grpo", "Pick") == "100.0 ‡"
     assert cell(table, "grpo", "Pick2") == "0.0 ‡"
-    assert cell(table, "[late] arm", "All") == "50.0 †"
+    assert cell(table, "[late] arm", "All") == "50.0 † ◦"
     assert cell(table, "[late] arm", "Seeds") == "1/3"
 
 
@@ -118,7 +118,7 @@ def test_the_difference_is_paired_adjusted_and_has_a_verdict(sweep: Sweep) -> No
     assert cell(table, SPECIAL, "Verdict") == "resolved"
     assert bool(found["resolved"])
     assert cell(table, "grpo", "All against grpo") == "reference"
-    assert cell(table, "[late] arm", "All against grpo") == "+8.3 †"
+    assert cell(table, "[late] arm", "All against grpo") == "+8.3 † ◦"
     assert cell(table, "[late] arm", "Verdict") == "not resolved"
 
 
