@@ -1,4 +1,5 @@
-"""Curves over updates: every seed's, and their mean with a t interval where all seeds have a value."""
+"""Curves over updates, or over what was spent: every seed's, and their mean with a t interval where all seeds have a
+value."""
 
 from __future__ import annotations
 
@@ -16,11 +17,11 @@ WINDOW = 5
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One arm. `mean` and `half_width` are NaN at updates that a seed has no value for: a mean that changes because its
+    """One arm. `mean` and `half_width` are NaN at places that a seed has no value for: a mean that changes because its
     seeds do would look like learning."""
 
     seeds: pd.DataFrame
-    """Updates x seeds."""
+    """Updates (or what was spent) x seeds."""
     mean: pd.Series
     half_width: pd.Series
     """NaN, too, where there is no interval."""
@@ -31,17 +32,42 @@ def curve(rows: pd.DataFrame, column: str, window: int = 1) -> Curve:
 
     `window`: each value is the mean of so many updates up to it (fewer at the start).
     """
+    return _with_intervals(_smoothed(rows, column, window))
+
+
+def curve_against(rows: pd.DataFrame, spent: str, column: str, window: int = 1) -> Curve | None:
+    """`column` of one arm against the sum of `spent` over all updates so far.
+
+    Seeds spend differently, so their curves are interpolated linearly at common places, as far as all of them came.
+    None where a seed lacks a value of `spent`, or their curves share no stretch.
+    """
+    values = _smoothed(rows, column, window)
+    sums = rows.pivot(index="update", columns="seed", values=spent).sort_index()[values.columns]
+    measured = values.notna()
+    if values.empty or sums.where(measured).isna().to_numpy()[measured.to_numpy()].any():
+        return None
+    sums = sums.cumsum().where(measured)
+    start, end = float(sums.min().max()), float(sums.max().min())
+    if not start < end:
+        return None
+    places = np.linspace(start, end, len(values))
+    columns = {
+        seed: np.interp(places, sums[seed].dropna().to_numpy(), values[seed].dropna().to_numpy()) for seed in values
+    }
+    return _with_intervals(pd.DataFrame(columns, index=places))
+
+
+def _smoothed(rows: pd.DataFrame, column: str, window: int) -> pd.DataFrame:
     seeds = rows.pivot(index="update", columns="seed", values=column).sort_index()
     seeds = seeds.dropna(axis="columns", how="all")
-    if window > 1:
-        seeds = seeds.rolling(window, min_periods=1).mean().where(seeds.notna())
-    intervals = {
-        update: t_interval(values)
-        for update, values in zip(seeds.index, seeds.to_numpy(), strict=True)
-        if _full(values)
-    }
-    means = pd.Series({update: interval.mean for update, interval in intervals.items()}, dtype="float64")
-    widths = pd.Series({update: interval.half_width for update, interval in intervals.items()}, dtype="float64")
+    return seeds.rolling(window, min_periods=1).mean().where(seeds.notna()) if window > 1 else seeds
+
+
+def _with_intervals(seeds: pd.DataFrame) -> Curve:
+    rows = zip(seeds.index, seeds.to_numpy(), strict=True)
+    intervals = {place: t_interval(values) for place, values in rows if _full(values)}
+    means = pd.Series({place: interval.mean for place, interval in intervals.items()}, dtype="float64")
+    widths = pd.Series({place: interval.half_width for place, interval in intervals.items()}, dtype="float64")
     return Curve(seeds, means.reindex(seeds.index), widths.reindex(seeds.index))
 
 

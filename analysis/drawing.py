@@ -1,15 +1,18 @@
-"""What the figures share: curves with bands, limits, legends, wrapped names."""
+"""What the figures share: curves with bands, rows named after arms, limits, legends, wrapped names."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 
@@ -76,18 +79,55 @@ def finish(grid: np.ndarray, used: int, label: str) -> None:
             axes.set_xlabel(label)
 
 
-_LEGEND = 3.2
-"""Inches that a legend may take."""
+_LINE = 0.135
+"""Inches of a line of text with its blank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Arms (or pairs of arms) as rows from the top, named at the left."""
+
+    lines: list[str]
+    """The wrapped names."""
+
+    @classmethod
+    def of(cls, names: Iterable[str], width: float) -> Names:
+        """Names on lines of at most a third of a column, in a figure of that width."""
+        return cls([wrapped(name, min(1.9, 0.33 * width)) for name in names])
+
+    def height(self, least: float) -> float:
+        """Inches of all rows, each at least `least` lines high."""
+        return _LINE * sum(max(least, name.count("\n") + 1.5) for name in self.lines)
+
+    def label(self, axes: Axes) -> None:
+        """Write the names at the left of the panel, the first one at the top."""
+        axes.set_yticks(range(len(self.lines)), self.lines)
+        axes.set_ylim(len(self.lines) - 0.45, -0.55)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", visible=False)
+
+
+def dots(axes: Axes, values: np.ndarray, place: float, look: Look) -> None:
+    """The seeds of one row as small dots."""
+    height = np.full(len(values), place)
+    axes.plot(values, height, "o", markersize=2, markeredgewidth=0, color=look.colour, alpha=0.65, zorder=2)
+
+
+_MARGIN = 0.1
+"""Inches of the figure's width that a legend leaves free."""
 _HANDLE = 0.42
 """Inches of a legend's handle and the blanks around it."""
+_NARROWEST = 1.55
+"""Inches that a column of wrapped names needs with its handles."""
 
 
 def legend(figure: Figure, entries: Sequence[tuple[str, Look]]) -> None:
-    """Below the panels: side by side where the names are short, else in two columns of wrapped names."""
+    """Below the panels: side by side where the names are short, else in columns of wrapped names."""
+    room = figure.get_figwidth() - _MARGIN
     widest = max(width_of(name) for name, _ in entries)
-    columns = max(1, min(len(entries), int(_LEGEND / (widest + _HANDLE))))
+    columns = max(1, min(len(entries), int(room / (widest + _HANDLE))))
     if len(entries) > 3 * columns:
-        columns = 2
+        columns = int(room / _NARROWEST)
     handles = [
         Line2D(
             *([], []),
@@ -95,7 +135,7 @@ def legend(figure: Figure, entries: Sequence[tuple[str, Look]]) -> None:
             linestyle=look.line,
             marker=look.marker,
             markeredgewidth=0,
-            label=wrapped(name, _LEGEND / columns - _HANDLE),
+            label=wrapped(name, room / columns - _HANDLE),
         )
         for name, look in entries
     ]
@@ -104,7 +144,12 @@ def legend(figure: Figure, entries: Sequence[tuple[str, Look]]) -> None:
 
 def width_of(text: str) -> float:
     """Inches that a line of text takes in the style's font."""
-    outline = TextPath((0, 0), text, size=mpl.rcParams["font.size"]).vertices
+    return _width_at(text, float(mpl.rcParams["font.size"]), tuple(mpl.rcParams["font.family"]))
+
+
+@cache
+def _width_at(text: str, size: float, family: tuple[str, ...]) -> float:
+    outline = TextPath((0, 0), text, size=size, prop=FontProperties(family=list(family))).vertices
     return float(np.max(outline[:, 0], initial=0.0)) / 72
 
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from matplotlib.colors import to_rgb
+
 REFERENCE = "#000000"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
 Dash = Literal["-"] | tuple[float, tuple[float, ...]]
@@ -46,3 +48,9 @@ def looks(arms: Sequence[str], reference: str) -> dict[str, Look]:
         line, marker = LINE_STYLES[i % len(LINE_STYLES)], MARKERS[i % len(MARKERS)]
         chosen[arm] = Look(COLOURS[(i - 1) % len(COLOURS)], line, marker, i)
     return chosen
+
+
+def lighter(colour: str, share: float) -> tuple[float, float, float]:
+    """The colour mixed with white: 0 is the colour, 1 is white."""
+    red, green, blue = to_rgb(colour)
+    return red + share * (1 - red), green + share * (1 - green), blue + share * (1 - blue)

@@ -15,32 +15,11 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from analysis import cells, figures, grid, run_tables, tables
-from analysis.drawing import BAND_SEEDS
+from analysis import cells, figures, grid, page, run_tables, tables
 from analysis.load import Results, load
 from paw_bench.store.atomic import publish_directory, temporary_sibling, writing
 from paw_bench.store.lock import locked
 from paw_bench.store.sweep_directory import SweepDirectory
-
-_CAPTIONS = {
-    "learning_curves": (
-        "Learning curves",
-        "Success of the training episodes by update. Thin lines: seeds; thick line: their mean, as far as all seeds of "
-        f"the arm have come; band: 95 % t interval over seeds, from {BAND_SEEDS} seeds on (with two it is 13 standard "
-        "errors wide and would hide the panel).",
-    ),
-    "before_after": (
-        "Success before and after training",
-        "Success on the evaluation games. Large signs: mean over seeds with the 95 % t interval; dots: seeds; dashed: "
-        "the reference arm after training.",
-    ),
-    "world_model": (
-        "World model",
-        "Mean over seeds by update. WM loss is each arm's own form of it (clipped or not, true or shuffled targets) on "
-        "its own episodes; accuracy and perplexity are on the fixed transitions, the same for all arms. λ, clipped "
-        "and selected share only where the term is trained.",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +96,13 @@ def _write(results: Results, folder: Path, width: int) -> str:
     _csv(folder / "evaluation.csv", results.evaluation)
     _csv(folder / "fixed_transitions.csv", results.fixed_transitions)
     drawn = figures.draw(results, folder / "figures")
-    _text(folder / "report.md", _page(results, grids, drawn))
+    shown = figures.shown(results, drawn)
+    _text(folder / "report.md", _page(results, grids, shown))
+    _text(folder / "report.html", page.render(results, grids, shown, folder / "figures"))
     return _for_terminal(results, ablation, width)
 
 
-def _page(results: Results, grids: dict[str, grid.Grid], drawn: list[Path]) -> str:
-    stems = dict.fromkeys(path.stem for path in drawn)
-    captions = [(stem, *next(_CAPTIONS[name] for name in _CAPTIONS if stem.startswith(name))) for stem in stems]
+def _page(results: Results, grids: dict[str, grid.Grid], shown: list[figures.Shown]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
         trim_blocks=True,
@@ -139,7 +118,7 @@ def _page(results: Results, grids: dict[str, grid.Grid], drawn: list[Path]) -> s
         problems=[grid.escape_markdown(problem) for problem in results.problems],
         ablation=grid.markdown(grids["table"]),
         comparisons=grid.markdown(grids["comparisons"]) if results.comparisons else "",
-        figures=[{"stem": stem, "title": title, "caption": caption} for stem, title, caption in captions],
+        figures=shown,
         world_model=grid.markdown(grids["world_model"]),
         cost=grid.markdown(grids["cost"]),
         runs=grid.markdown(grids["runs"]),

@@ -160,7 +160,9 @@ class Sweep:
                     "entropy": float(0.9 - 0.4 * share),
                     "tokens": {"prompt": 90000, "action": 8000, "observation": 21000, "template": 4000},
                     "rows": 1200,
-                    "seconds": {"rollout": 9.0, "train": 6.0, "total": 15.0},
+                    "seconds": {"rollout": 9.0, "train": 6.0 if on else 5.0, "total": 15.25},
+                    "peak_memory_mb": 2048.0 + 64.0 * on,
+                    "device_seconds": 15.25,
                     "wm": {
                         "weight": 1 - success if on else 0.0,
                         "loss": loss,

@@ -1,0 +1,92 @@
+"""`report.html`: the whole report as one page that needs nothing else, neither network nor other files.
+
+Every text is escaped by the template engine. The page's policy allows the one script and the one style sheet that it
+was written with, by their hashes, and images that lie in the page: a script in a run's name is text, and would not run
+if it were not.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jinja2
+
+from analysis.figures import WIDE, Shown
+from analysis.grid import Grid
+from analysis.load import Results
+from analysis.page_runs import run_views
+from analysis.page_sources import read_sources
+from analysis.page_tables import TableView, table_view
+from analysis.run_tables import changes
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_STATES = ("done", "running", "not started", "unfinished", "interrupted", "lost", "failed", "damaged", "unreadable")
+
+
+class _Image(NamedTuple):
+    shown: Shown
+    uri: str
+    width: int
+    """Pixels."""
+    height: int
+
+
+def render(results: Results, grids: Mapping[str, Grid], shown: Sequence[Shown], figures: Path) -> str:
+    """The page. `grids`: the tables `table`, `comparisons`, `world_model`, `cost`, `runs`; `figures`: the folder that
+    the figures `shown` were written to.
+    """
+    style, script = ((_TEMPLATES / f"report.{ending}").read_text("utf-8") for ending in ("css", "js"))
+    sources = read_sources(results)
+    views = run_views(results, sources)
+    anchors = {view.run_id: view.anchor for view in views}
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+    )
+    page: str = environment.get_template("report.html.jinja").render(
+        results=results,
+        done=len(results.done()),
+        planned=int(results.runs["planned"].sum()),
+        states=_states(results),
+        tables=_tables(results, grids, anchors),
+        plan=table_view(changes(results)),
+        images=[_image(one, figures) for one in shown],
+        runs=views,
+        sources=sources,
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+    )
+    return page
+
+
+def _tables(results: Results, grids: Mapping[str, Grid], anchors: Mapping[str, str]) -> dict[str, TableView]:
+    names = [name for name in grids if name != "comparisons" or results.comparisons]
+    return {name: table_view(grids[name], anchors) for name in names}
+
+
+def _states(results: Results) -> list[tuple[str, int]]:
+    """State -> planned runs in it."""
+    counts = results.runs["status"][results.runs["planned"]].value_counts()
+    order = [*_STATES, *sorted(set(counts.index) - set(_STATES))]
+    return [(state, int(counts[state])) for state in order if state in counts]
+
+
+def _image(shown: Shown, folder: Path) -> _Image:
+    content = (folder / f"{shown.stem}{WIDE}.png").read_bytes()
+    width, height = struct.unpack(">II", content[16:24])
+    return _Image(shown, f"data:image/png;base64,{base64.b64encode(content).decode()}", width, height)
+
+
+def _hash(text: str) -> str:
+    """What a Content-Security-Policy calls the hash of an inline script or style sheet."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
