@@ -19,8 +19,8 @@ from scipy import stats
 CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05
 
-Gap = Literal["", "no seed", "one seed", "no variance"]
-"""Why an interval is missing; empty where there is one."""
+Gap = Literal["", "no seed", "one seed", "no variance", "few events"]
+"""Why an interval is missing; empty where there is one. `few events`: see `analysis.inference`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import pandas as pd
@@ -9,9 +10,10 @@ import pandas as pd
 from analysis import honesty
 from analysis.cells import DIFFERENT_GAMES, task_types
 from analysis.grid import Grid
+from analysis.inference import IMPROVEMENT_SEEDS
 from analysis.load import Results
 from analysis.record_frames import ALL
-from analysis.words import MARK_NOTE, NOTHING, estimate, number, p_value
+from analysis.words import MARK_NOTE, NOTHING, TO, estimate, number, p_value
 
 
 def ablation(results: Results, cells: pd.DataFrame, comparisons: pd.DataFrame) -> Grid:
@@ -71,23 +73,30 @@ def comparison_table(results: Results, comparisons: pd.DataFrame) -> Grid:
                     row["method"] or row["gap"],
                     str(row["n"]),
                     number(row["correlation"], 2),
+                    number(row["pays_from"], 2),
                     p_value(row["p"]),
                     p_value(row["p_holm"]),
                     _verdict(row),
+                    number(100 * row["detectable"], 1),
+                    _probability(row),
                     number(100 * row["welch_half_width"], 1, prefix="± "),
                     p_value(row["welch_p"]),
                 )
             )
     columns = (
-        *("Arm", "Against", "Difference", "Test", "Pairs", "Correlation", "p", "p (Holm)", "Verdict"),
-        *("Welch interval", "Welch p"),
+        *("Arm", "Against", "Difference", "Test", "Pairs", "Correlation", "Pays from", "p", "p (Holm)", "Verdict"),
+        *("Detectable", "P(better)", "Welch interval", "Welch p"),
     )
     doubts = honesty.notes(comparisons["marks"])
     notes = (
         "Success over all episodes after training, in percentage points, with the 95 % t interval (not adjusted). "
         "Replicates are seeds; Pairs: seeds that both arms have; Correlation: between the arms over them.",
         "The test follows from the seeds, not from its outcome: paired t where the arms share at least two, "
-        "else Welch's t. Welch's interval and p value are printed for comparison only.",
+        "else Welch's t. Welch's interval and p value are printed for comparison only. Pays from: the correlation from "
+        "which on pairing gives the shorter interval at that number of pairs.",
+        "Detectable: the smallest true difference, in points, that this test would resolve in 80 % of such sweeps "
+        "after Holm's correction, given the spread that was found. P(better): probability that a new seed of the arm "
+        f"beats one of the other arm; with its 95 % interval from {IMPROVEMENT_SEEDS} seeds on.",
         *([f"{doubts}."] if doubts else []),
     )
     return Grid("comparisons", f"{results.name}: comparisons", columns, tuple(rows), notes, headings, wide=True)
@@ -116,7 +125,8 @@ def _ablation_notes(results: Results, cells: pd.DataFrame, comparisons: pd.DataF
         yield (
             f"Against {results.reference}: points with the 95 % t interval over seeds, {_methods(comparisons)}. "
             f"resolved: p < .05 after Holm's correction for the {len(comparisons)} planned comparisons "
-            "(the intervals are not adjusted)."
+            "(the intervals are not adjusted). In brackets: the smallest true difference, in points, that the test "
+            "would resolve in 80 % of such sweeps."
         )
     yield MARK_NOTE + "."
     if (done["games_source"] == "procedural").any():
@@ -161,4 +171,13 @@ def _difference(row: pd.Series) -> str:
 def _verdict(row: pd.Series) -> str:
     if row["resolved"]:
         return "resolved"
-    return {"no seed": NOTHING, DIFFERENT_GAMES: DIFFERENT_GAMES}.get(row["gap"], "not resolved")
+    if row["gap"] in {"no seed", DIFFERENT_GAMES}:
+        return {"no seed": NOTHING}.get(row["gap"], DIFFERENT_GAMES)
+    return "not resolved" + (f" ({number(100 * row['detectable'], 1)})" if row["detectable"] > 0 else "")
+
+
+def _probability(row: pd.Series) -> str:
+    value = number(row["improvement"], 2)
+    if math.isnan(row["improvement_low"]):
+        return value
+    return f"{value} ({number(row['improvement_low'], 2)}{TO}{number(row['improvement_high'], 2)})"

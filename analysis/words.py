@@ -9,8 +9,11 @@ import pandas as pd
 NOTHING = "—"
 MINUS = "\N{MINUS SIGN}"
 TO = "\N{EN DASH}"
-_MARKS = {"one seed": " †", "no variance": " ‡"}
-MARK_NOTE = "† one seed, no interval; ‡ all seeds gave the same value, no interval; — not measured"
+_MARKS = {"one seed": " †", "no variance": " ‡", "few events": " ¶"}
+MARK_NOTE = (
+    "† one seed, no interval; ‡ all seeds gave the same value, no interval; ¶ fewer than 5 wins or losses over all "
+    "seeds: the t interval would not cover, none is printed; — not measured"
+)
 
 
 def estimate(mean: float, half_width: float, gap: str, *, digits: int = 1, sign: str = "") -> str:

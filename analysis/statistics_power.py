@@ -1,0 +1,57 @@
+"""What a comparison could have shown: the smallest difference it resolves, and when pairing pays."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import optimize, special, stats
+
+from analysis.statistics import CONFIDENCE, SIGNIFICANCE, Difference
+
+POWER = 0.8
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
+_NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
+
+
+def detectable(error: float, df: float, *, tests: int = 1, power: float = POWER) -> float:
+    """The smallest true difference that a two-sided t test rejects with probability `power`; unit of `error`.
+
+    `error`: standard error of the difference, as estimated with `df` degrees of freedom; `tests`: size of the family.
+    The level is that of Holm's first step, 5 % / `tests`, which a difference passes alone (noncentral t).
+    NaN where there is no test.
+    """
+    if not (error > 0 and df > 0):
+        return math.nan
+    critical = float(stats.t.ppf(1 - SIGNIFICANCE / tests / 2, df))
+
+    # P(|Z + shift| > critical * chi / sqrt(df)), by quadrature over the quantiles of chi: scipy's noncentral t gives
+    # NaN in the far tail.
+    bounds = critical * np.sqrt(stats.chi2.ppf(_NODES, df) / df)
+
+    def missing(shift: float) -> float:
+        return float(_WEIGHTS @ (special.ndtr(shift - bounds) + special.ndtr(-bounds - shift))) - power
+
+    upper = 2.0 * critical
+    while missing(upper) < 0:
+        upper *= 2
+    return error * float(optimize.brentq(missing, 0.0, upper, xtol=1e-10))
+
+
+def detectable_difference(result: Difference, *, tests: int) -> float:
+    """`detectable` for a comparison that was made, with the spread that it found."""
+    if result.gap:
+        return math.nan
+    error = result.half_width / float(stats.t.ppf(0.5 + CONFIDENCE / 2, result.df))
+    return detectable(error, result.df, tests=tests)
+
+
+def break_even_correlation(n: int) -> float:
+    """The correlation between two arms of `n` seeds from which on pairing gives the shorter interval.
+
+    Paired: t(n - 1) sd sqrt(2 (1 - r) / n); Welch's at equal spread: t(2 n - 2) sd sqrt(2 / n). NaN below two seeds.
+    """
+    if n < 2:
+        return math.nan
+    quantile = 0.5 + CONFIDENCE / 2
+    return 1.0 - float(stats.t.ppf(quantile, 2 * n - 2) / stats.t.ppf(quantile, n - 1)) ** 2
