@@ -16,7 +16,10 @@ import jinja2
 import pandas as pd
 
 from analysis import cells, figures, grid, page, run_tables, tables
+from analysis.honesty import objections
 from analysis.load import Results, load
+from analysis.plotted import figure_data
+from paw_bench.errors import UserError
 from paw_bench.store.atomic import publish_directory, temporary_sibling, writing
 from paw_bench.store.lock import locked
 from paw_bench.store.sweep_directory import SweepDirectory
@@ -35,13 +38,23 @@ class Report:
     planned: int
 
 
-def build(sweep: Path | str, *, width: int = 100) -> Report:
+class Refused(UserError):
+    """A strict report of a sweep that gives reason for doubt: one line each."""
+
+
+def build(sweep: Path | str, *, width: int = 100, strict: bool = False) -> Report:
     """Write the report of the sweep directory into its `report/`, replacing an earlier one; it may be unfinished.
 
     `width`: characters a line of `Report.text`. Raises StoreError where the folder holds no sweep of this schema
-    version, cannot be written, or another report of it is being written.
+    version, cannot be written, or another report of it is being written; and Refused, where it has to be `strict`,
+    for everything that `analysis.honesty` marks and every file that could not be used: nothing is written then.
     """
     results = load(sweep)
+    if strict and (lines := objections(results)):
+        raise Refused(
+            "\n".join([*lines, f"{results.path}: no report is written: --strict"]),
+            "mend it, or report without --strict",
+        )
     final = SweepDirectory(results.path).report
     with (
         writing(final),
@@ -76,30 +89,52 @@ def _swap(temporary: Path, final: Path) -> None:
 
 def _write(results: Results, folder: Path, width: int) -> str:
     folder.mkdir()
+    figures.draw(results, folder / "figures")
+    grids, files = data(results)
+    for name, content in (files | _pages(results, grids, folder)).items():
+        _text(folder / name, content)
+    return _for_terminal(results, grids["table"], width)
+
+
+def data(results: Results) -> tuple[dict[str, grid.Grid], dict[str, str]]:
+    """Every table; and place in the report -> content of every file that holds data: tables, CSV, figures' points."""
     long, compared = cells.cells(results), cells.comparisons(results)
-    ablation = tables.ablation(results, long, compared)
     grids = {
-        "table": ablation,
+        "table": tables.ablation(results, long, compared),
         "comparisons": tables.comparison_table(results, compared),
         "world_model": run_tables.world_model(results),
         "cost": run_tables.cost(results),
         "runs": run_tables.runs(results),
     }
-    for name, content in grids.items():
-        _text(folder / f"{name}.md", grid.markdown(content))
-    for name in ("table", "comparisons", "world_model"):
-        _text(folder / f"{name}.tex", grid.latex(grids[name]))
-    _csv(folder / "table.csv", cells.wide(results, long, compared))
-    _csv(folder / "cells.csv", long)
-    _csv(folder / "comparisons.csv", compared)
-    _csv(folder / "runs.csv", results.runs)
-    _csv(folder / "evaluation.csv", results.evaluation)
-    _csv(folder / "fixed_transitions.csv", results.fixed_transitions)
-    drawn = figures.draw(results, folder / "figures")
-    shown = figures.shown(results, drawn)
-    _text(folder / "report.md", _page(results, grids, shown))
-    _text(folder / "report.html", page.render(results, grids, shown, folder / "figures"))
-    return _for_terminal(results, ablation, width)
+    files = {f"{name}.md": grid.markdown(content) for name, content in grids.items()}
+    files |= {f"{name}.tex": grid.latex(grids[name]) for name in ("table", "comparisons", "world_model")}
+    frames = {
+        "table": cells.wide(results, long, compared),
+        "cells": long,
+        "comparisons": compared,
+        "runs": results.runs,
+        "evaluation": results.evaluation,
+        "fixed_transitions": results.fixed_transitions,
+        **{f"figures/{stem}": points for stem, points in figure_data(results)},
+    }
+    return grids, files | {f"{name}.csv": _csv(frame) for name, frame in frames.items()}
+
+
+def compute(results: Results, folder: Path) -> dict[str, str]:
+    """Place in the report -> content, for every file of the report that is text.
+
+    `folder`: a report whose rendered figures the pages are to show.
+    """
+    grids, files = data(results)
+    return files | _pages(results, grids, folder)
+
+
+def _pages(results: Results, grids: dict[str, grid.Grid], folder: Path) -> dict[str, str]:
+    shown = figures.shown(results, (folder / "figures").glob("*.png"))
+    return {
+        "report.md": _page(results, grids, shown),
+        "report.html": page.render(results, grids, shown, folder / "figures"),
+    }
 
 
 def _page(results: Results, grids: dict[str, grid.Grid], shown: list[figures.Shown]) -> str:
@@ -141,5 +176,5 @@ def _text(path: Path, content: str) -> None:
     path.write_text(content, encoding="utf-8", newline="\n")
 
 
-def _csv(path: Path, content: pd.DataFrame) -> None:
-    content.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+def _csv(content: pd.DataFrame) -> str:
+    return content.to_csv(index=False, lineterminator="\n")

@@ -131,16 +131,69 @@ def status(
     cli_status.show_status(sweep, as_json=as_json, results=results)
 
 
-@app.command(epilog=_examples("paw-bench report ablations", "paw-bench report results/runs/ablations-embedded"))
+@app.command(
+    epilog=_examples(
+        "paw-bench report ablations",
+        "paw-bench report results/runs/ablations-embedded",
+        "paw-bench report ablations --strict",
+    )
+)
 def report(
     sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="Folder or name of a sweep.")],
     *,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse, a line each (exit code 1), what a report would only mark.")
+    ] = False,
     results: Results = RESULTS,
 ) -> None:
     """Write the tables, figures and diagnostics of a sweep's finished runs."""
-    from paw_bench import cli_status
+    from paw_bench import cli_report
 
-    cli_status.write_report(sweep, results=results)
+    raise typer.Exit(cli_report.write_report(sweep, results=results, strict=strict))
+
+
+@app.command(
+    epilog=_examples(
+        "paw-bench verify results/runs/ablations-embedded/report",
+        "paw-bench verify ablations --json",
+        "paw-bench verify paper/report --sweep ablations",
+    )
+)
+def verify(
+    report: Annotated[str, typer.Argument(metavar="REPORT", help="Folder of a report, or its sweep.")],
+    *,
+    sweep: Annotated[
+        str | None, typer.Option(metavar="SWEEP", help="The run files, where the report lies elsewhere.")
+    ] = None,
+    as_json: AsJson = False,
+    results: Results = RESULTS,
+) -> None:
+    """Compute a report again from its run files; say which cells differ (exit code 1), old value -> new value."""
+    from paw_bench import cli_report
+
+    raise typer.Exit(cli_report.verify_report(report, results=results, sweep=sweep, as_json=as_json))
+
+
+@app.command(
+    epilog=_examples(
+        'paw-bench explain "paw, All" ablations',
+        'paw-bench explain "paw, All against grpo" ablations',
+        'paw-bench explain "paw, Perplexity after" ablations --json',
+    )
+)
+def explain(
+    cell: Annotated[str, typer.Argument(metavar="CELL", help='"ARM, COLUMN", as in the table.')],
+    sweep: Annotated[
+        str | None, typer.Argument(metavar="SWEEP", help="Its folder or name (default: the only one).")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+    results: Results = RESULTS,
+) -> None:
+    """Show where a number comes from: the runs behind the cell, their values, result hashes, commits and files."""
+    from paw_bench import cli_report
+
+    cli_report.explain_cell(cell, sweep, results=results, as_json=as_json)
 
 
 @app.command(epilog=_examples("paw-bench init my-experiments"))

@@ -1,4 +1,4 @@
-"""`paw-bench status` and `paw-bench report`: finding sweeps on disk and showing what stands there."""
+"""`paw-bench status`: finding sweeps on disk and showing what stands there."""
 
 from __future__ import annotations
 
@@ -70,18 +70,14 @@ def all_sweeps(results: Path) -> list[SweepDirectory]:
     return [SweepDirectory(path) for path in paths]
 
 
-def write_report(which: str, *, results: Path) -> None:
-    """Write the report of a sweep; print its table and where everything is."""
-    console = Console()
-    lines = report_lines(find_sweep(which, results), width=console.width)
-    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+def report_lines(sweep: SweepDirectory, *, width: int, strict: bool = False) -> list[str]:
+    """Write the report; returns its table, `width` characters wide, and where everything is.
 
-
-def report_lines(sweep: SweepDirectory, *, width: int) -> list[str]:
-    """Write the report; returns its table, `width` characters wide, and where everything is."""
+    Raises `analysis.report.Refused` where it has to be `strict` and the sweep gives reason for doubt.
+    """
     from analysis.report import build
 
-    report = build(sweep.path, width=width)
+    report = build(sweep.path, width=width, strict=strict)
     folder = os.path.relpath(report.folder)
     return [
         report.text,

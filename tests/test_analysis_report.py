@@ -144,7 +144,7 @@ def test_a_full_disk_is_said_with_a_remedy(tmp_path: Path, monkeypatch: pytest.M
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(report, "_csv", full)
+    monkeypatch.setattr(report, "_text", full)
     with pytest.raises(StoreError, match=r"no space left on the disk[\s\S]*remedy: free some space"):
         report.build(Sweep(tmp_path).path)
     assert not (tmp_path / "report").exists()

@@ -1,0 +1,116 @@
+"""The numbers that a figure shows, read off the figure itself: what is in the CSV beside it is what was drawn.
+
+Only the artists of the panels count. Legends, ticks and the background hold no data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.figure import Figure
+
+from analysis import cells, figures
+from analysis.figure_subject import COLUMN
+from analysis.load import Results
+
+COLUMNS = ("panel", "title", "artist", "series", "form", "point", "x", "y", "low", "high")
+
+Points = Iterable[tuple[float, float, float, float]]
+"""x, y, low, high; NaN where a form has no such number."""
+
+
+def figure_data(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(stem, points) of every figure of the report, built but not rendered, in the order of the report."""
+    compared = cells.comparisons(results)
+    with mpl.rc_context(), matplotlib.style.context(figures.STYLE):
+        for name, condition, stem in figures.planned(results):
+            figure = figures.make(name, results, condition, COLUMN, compared)
+            if figure is not None:
+                yield stem, plotted(figure)
+
+
+def plotted(figure: Figure) -> pd.DataFrame:
+    """Every point of the figure, in data coordinates.
+
+    Columns: panel (1-based), title (its own), artist (1-based within the panel), series (the artist's gid or label),
+    form (line, band, bar, interval), point (1-based within the artist), x, y, low and high. A band has low and high
+    at x; a bar reaches from low to high at the height y (at x, where it stands upright); an interval has its mean in
+    x and y, and its ends in low and high.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for panel, axes in enumerate((axes for axes in figure.axes if axes.get_visible()), start=1):
+        title = " ".join(axes.get_title(loc="left").split())
+        for artist, (series, form, points) in enumerate(_artists(axes), start=1):
+            for point, numbers in enumerate(points, start=1):
+                rows.append((panel, title, artist, series, form, point, *numbers))
+    data = pd.DataFrame(rows, columns=list(COLUMNS))
+    return data.astype(dict.fromkeys(("x", "y", "low", "high"), "float64"))
+
+
+def _artists(axes: Axes) -> Iterator[tuple[str, str, Points]]:
+    """Series, form and points of every artist that holds data, in the order of drawing by kind."""
+    intervals = [container for container in axes.containers if isinstance(container, ErrorbarContainer)]
+    own = {id(part) for container in intervals for part in _parts(container)}
+    for container in intervals:
+        yield _name(container.lines[0] or container), "interval", _interval(container)
+    for line in axes.lines:
+        if id(line) not in own:
+            x, y = (np.asarray(values, dtype="float64") for values in line.get_data(orig=True))
+            yield _name(line), "line", ((a, b, np.nan, np.nan) for a, b in zip(x, y, strict=True))
+    for collection in axes.collections:
+        if isinstance(collection, PolyCollection) and id(collection) not in own:
+            yield _name(collection), "band", _band(collection)
+    for bars in axes.containers:
+        if isinstance(bars, BarContainer):
+            yield _name(bars.patches[0]), "bar", _bars(bars)
+
+
+def _parts(container: ErrorbarContainer) -> Sequence[Artist]:
+    line, caps, bars = container.lines
+    return [part for part in (line, *caps, *bars) if part is not None]
+
+
+def _name(artist: Any) -> str:
+    name = artist.get_gid() if isinstance(artist, Artist) else None
+    label = str(artist.get_label() or "")
+    return str(name or ("" if label.startswith("_") else label))
+
+
+def _interval(container: ErrorbarContainer) -> Points:
+    line, _, bars = container.lines
+    assert line is not None, "an interval without a mean"
+    x, y = (np.asarray(values, dtype="float64") for values in line.get_data(orig=True))
+    low, high = np.full(len(x), np.nan), np.full(len(x), np.nan)
+    for collection in bars:
+        ends = np.array(collection.get_segments())
+        along = 0 if container.has_xerr else 1
+        low, high = ends[:, 0, along], ends[:, 1, along]
+    return zip(x, y, low, high, strict=True)
+
+
+def _band(collection: PolyCollection) -> Points:
+    """Low and high at every x: a band's outline runs along one edge and back along the other."""
+    for path in collection.get_paths():
+        corners = np.asarray(path.vertices)
+        for x in np.unique(corners[:, 0]):
+            heights = corners[corners[:, 0] == x, 1]
+            yield x, np.nan, heights.min(), heights.max()
+
+
+def _bars(container: BarContainer) -> Points:
+    """A lying bar from low to high at the height y, an upright one at x."""
+    for bar in container.patches:
+        x, y, width, height = bar.get_x(), bar.get_y(), bar.get_width(), bar.get_height()
+        if container.orientation == "horizontal":
+            yield np.nan, y + height / 2, x, x + width
+        else:
+            yield x + width / 2, np.nan, y, y + height
