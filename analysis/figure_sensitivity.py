@@ -9,22 +9,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from analysis.drawing import BAND_SEEDS, legend, span, wrapped
 from analysis.figure_subject import Subject
+from analysis.inference import success_interval
 from analysis.palette import Look
 from analysis.sensitivity import Line, lines, reference_success
-from analysis.statistics import t_interval
 
 _SYMBOLS = {
-    "world_model.selection.alpha": "\N{GREEK SMALL LETTER ALPHA} (share of transitions selected)",
-    "world_model.loss.rho": "\N{GREEK SMALL LETTER RHO} (tokens above it are clipped)",
+    "world_model.selection.alpha": "\N{GREEK SMALL LETTER ALPHA} (share selected)",
+    "world_model.loss.rho": "\N{GREEK SMALL LETTER RHO} (clipping threshold)",
     "world_model.balance.value": "λ (constant)",
 }
 _CLOSE = 0.1
 """Share of the axis below which the labels of two values would touch."""
-_BESIDE = -4
+_APART = 7.0
+"""Points between the whiskers of two lines at the same value."""
+_DOTS = -3.0
 """Points by which the seeds' dots stand beside their whisker."""
 
 
@@ -44,8 +46,10 @@ def sensitivity(subject: Subject) -> Figure | None:
     drawn = dict.fromkeys(line.arm for line in found)
     for axes, panel in zip(grid.flat, panels, strict=False):
         own = [line for line in found if (line.key, line.condition) == panel]
-        for line in own:
-            shown += _draw(figure, axes, line, subject.looks[line.arm])
+        for place, line in enumerate(own):
+            aside = _APART * (place - (len(own) - 1) / 2)
+            places = _moved(figure, axes, aside), _moved(figure, axes, aside + _DOTS)
+            shown += _draw(axes, line, subject.looks[line.arm], *places)
         key, condition = panel
         if condition in references and results.reference not in drawn:
             axes.axhline(100 * references[condition].mean(), color="#000000", linewidth=0.9, linestyle=(0, (2, 2)))
@@ -53,7 +57,7 @@ def sensitivity(subject: Subject) -> Figure | None:
         axes.set_xlabel(_SYMBOLS.get(key, key))
         if condition:
             axes.set_title(wrapped(condition, 0.8 * subject.width / columns), loc="left")
-        _scale(axes, sorted({value for line in own for value, _ in line.points}))
+        _scale(axes, sorted({point.value for line in own for point in line.points}))
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_visible(False)
     for row in grid:
@@ -67,22 +71,26 @@ def sensitivity(subject: Subject) -> Figure | None:
     return figure
 
 
-def _draw(figure: Figure, axes: Axes, line: Line, look: Look) -> list[np.ndarray]:
-    """Draw one line; returns what has to be in sight."""
-    values = [value for value, wins in line.points if wins]
-    intervals = [t_interval(100 * np.array(wins)) for _, wins in line.points if wins]
+def _moved(figure: Figure, axes: Axes, points: float) -> Transform:
+    """The panel's places, moved to the right by so many points: what is drawn there keeps its true numbers."""
+    return axes.transData + ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)
+
+
+def _draw(axes: Axes, line: Line, look: Look, moved: Transform, beside: Transform) -> list[np.ndarray]:
+    """Draw one line, its seeds as dots `beside` it; returns what has to be in sight."""
+    measured = [point for point in line.points if point.success]
     axes.plot(
-        *(values, [interval.mean for interval in intervals]),
+        *([point.value for point in measured], [100 * np.mean(point.success) for point in measured]),
         color=look.colour,
         linestyle=look.line,
         marker=look.marker,
         markeredgewidth=0,
+        transform=moved,
         zorder=3,
     )
     shown = []
-    for value, interval, wins in zip(values, intervals, (wins for _, wins in line.points if wins), strict=True):
-        seeds = 100 * np.array(wins)
-        beside = axes.transData + ScaledTranslation(_BESIDE / 72, 0, figure.dpi_scale_trans)
+    for value, success, games in measured:
+        seeds, half_width = 100 * np.array(success), 100 * success_interval(success, games).half_width
         axes.plot(
             *(np.full(len(seeds), value), seeds),
             linestyle="",
@@ -94,10 +102,16 @@ def _draw(figure: Figure, axes: Axes, line: Line, look: Look) -> list[np.ndarray
             transform=beside,
         )
         shown.append(seeds)
-        if not interval.gap and interval.n >= BAND_SEEDS:
-            width = interval.half_width
-            axes.errorbar(value, interval.mean, yerr=width, color=look.colour, elinewidth=0.8, capsize=1.8)
-            shown.append(interval.mean + interval.half_width * np.array([-1, 1]))
+        if len(seeds) >= BAND_SEEDS and not math.isnan(half_width):
+            axes.errorbar(
+                *(value, seeds.mean()),
+                yerr=half_width,
+                color=look.colour,
+                elinewidth=0.8,
+                capsize=1.8,
+                transform=moved,
+            )
+            shown.append(seeds.mean() + half_width * np.array([-1, 1]))
     return shown
 
 
@@ -108,7 +122,10 @@ def _scale(axes: Axes, values: Sequence[float]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(values))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.margins(x=0.08)
+    low, high = axes.transScale.transform([(values[0], 1), (values[-1], 1)])[:, 0]
+    margin = 0.08 * (high - low)
+    ends = axes.transScale.inverted().transform([(low - margin, 0), (high + margin, 0)])[:, 0]
+    axes.set_xlim(*ends)
 
 
 def _closest(values: Sequence[float] | np.ndarray) -> float:

@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from analysis.cells import task_types
 from analysis.drawing import BAND_SEEDS, Names, by_arm, dots, finish, legend, span, wrapped
 from analysis.figure_subject import Subject
+from analysis.inference import success_interval
 from analysis.palette import lighter
 from analysis.record_frames import ALL
-from analysis.statistics import t_interval
 
 PROFILE_SEEDS = 10
 """Fewer runs than this an arm make no distribution worth drawing."""
@@ -41,15 +41,15 @@ def before_after(subject: Subject) -> Figure | None:
     for place, arm in enumerate(arms):
         look = style[arm]
         for phase, offset in (("before", -0.2), ("after", 0.2)):
-            values = rows[(rows["arm"] == arm) & (rows["phase"] == phase)].sort_values("seed")["success"].to_numpy()
+            values, half_width = _successes(rows[rows["phase"] == phase], arm, ALL)
             if len(values) == 0:
                 continue
-            interval = t_interval(100 * values)
-            shown += [100 * values, interval.mean + interval.half_width * np.array([-1, 1])]
-            dots(axes, 100 * values, place + offset + 0.14, look)
+            mean = values.mean()
+            shown += [values, mean + half_width * np.array([-1, 1])]
+            dots(axes, values, place + offset + 0.14, look)
             axes.errorbar(
-                *(interval.mean, place + offset),
-                xerr=None if interval.gap else interval.half_width,
+                *(mean, place + offset),
+                xerr=None if math.isnan(half_width) else half_width,
                 color=look.colour,
                 marker=look.marker,
                 markersize=4.5,
@@ -91,22 +91,21 @@ def task_bars(subject: Subject) -> Figure | None:
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axes, task_type in zip(grid.flat, types, strict=False):
         for place, arm in enumerate(arms):
-            look, values = style[arm], _successes(after, arm, task_type)
+            look, (values, half_width) = style[arm], _successes(after, arm, task_type)
             if len(values) == 0:
                 continue
-            interval = t_interval(values)
-            axes.barh(place, interval.mean, height=0.76, color=lighter(look.colour, 0.45), linewidth=0, zorder=1.5)
-            if interval.n >= BAND_SEEDS and not interval.gap:
+            axes.barh(place, values.mean(), height=0.76, color=lighter(look.colour, 0.45), linewidth=0, zorder=1.5)
+            if len(values) >= BAND_SEEDS and not math.isnan(half_width):
                 axes.errorbar(
-                    *(interval.mean, place - 0.1),
-                    xerr=interval.half_width,
+                    *(values.mean(), place - 0.1),
+                    xerr=half_width,
                     color="0.1",
                     elinewidth=0.8,
                     capsize=1.4,
                     zorder=4,
                 )
             dots(axes, values, place + 0.22, look)
-            earlier = _successes(before, arm, task_type)
+            earlier, _ = _successes(before, arm, task_type)
             if len(earlier):
                 axes.plot(2 * [earlier.mean()], [place - 0.38, place + 0.38], color="0.1", linewidth=1.1, zorder=3)
         axes.set_xlim(0, 100)
@@ -120,10 +119,11 @@ def task_bars(subject: Subject) -> Figure | None:
     return figure
 
 
-def _successes(rows: pd.DataFrame, arm: str, task_type: str) -> np.ndarray:
-    """Percent, one value a seed."""
-    own = rows[(rows["arm"] == arm) & (rows["task_type"] == task_type)]
-    return np.asarray(100 * own.sort_values("seed")["success"].to_numpy())
+def _successes(rows: pd.DataFrame, arm: str, task_type: str) -> tuple[np.ndarray, float]:
+    """Success of each seed in percent, and the half-width of the interval; NaN where the tables print none either."""
+    own = rows[(rows["arm"] == arm) & (rows["task_type"] == task_type)].sort_values("seed")
+    success = own["success"].to_numpy()
+    return 100 * success, 100 * success_interval(success, own["games"].to_numpy()).half_width
 
 
 def profiles(subject: Subject) -> Figure | None:

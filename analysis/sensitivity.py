@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,15 @@ from analysis.record_frames import ALL
 
 POINTS = 3
 """Fewer values than this are a comparison, not a sweep."""
+
+
+class Point(NamedTuple):
+    """One value of the number, with the seeds that finished at it."""
+
+    value: float
+    success: tuple[float, ...]
+    """After training, a fraction; of each seed."""
+    games: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +38,14 @@ class Line:
     """Whose look the line takes: of a family, the arm at the base's value, or the first."""
     condition: str
     """What is held fixed of the other axes; empty where there are none."""
-    points: tuple[tuple[float, tuple[float, ...]], ...]
-    """(value, success of each seed after training), by value."""
+    points: tuple[Point, ...]
+    """By value."""
 
 
 def lines(results: Results) -> list[Line]:
     """Every line with `POINTS` measured values or more, axes first, then families of arms."""
     found = [*_of_axes(results), *_of_arms(results)]
-    return [line for line in found if sum(bool(wins) for _, wins in line.points) >= POINTS]
+    return [line for line in found if sum(bool(point.success) for point in line.points) >= POINTS]
 
 
 def reference_success(results: Results) -> dict[str, np.ndarray]:
@@ -55,21 +65,18 @@ def _of_axes(results: Results) -> list[Line]:
     planned = results.runs[results.runs["planned"]]
     axes = [str(name) for name in planned if "." in str(name)]
     after = _after(results)
-    success = dict(zip(after["run_id"], after["success"], strict=True))
     found = []
     for key in axes:
         numbers = {text: _number(text) for text in planned[key].unique()}
         if len(numbers) < POINTS or any(math.isnan(value) for value in numbers.values()):
             continue
-        wins: dict[tuple[str, str], dict[float, list[float]]] = {}
+        runs: dict[tuple[str, str], dict[float, list[str]]] = {}
         for run in planned.to_dict("records"):
             fixed = ", ".join(f"{name}={run[name]}" for name in axes if name != key)
-            values = wins.setdefault((run["arm"], fixed), {}).setdefault(numbers[run[key]], [])
-            values += [success[run["run_id"]]] if run["run_id"] in success else []
-        found += [
-            Line(key, arm, fixed, tuple((value, tuple(points[value])) for value in sorted(points)))
-            for (arm, fixed), points in wins.items()
-        ]
+            runs.setdefault((run["arm"], fixed), {}).setdefault(numbers[run[key]], []).append(run["run_id"])
+        for (arm, fixed), values in runs.items():
+            points = (_point(value, after[after["run_id"].isin(own)]) for value, own in sorted(values.items()))
+            found.append(Line(key, arm, fixed, tuple(points)))
     return found
 
 
@@ -95,11 +102,13 @@ def _of_arms(results: Results) -> list[Line]:
             )
             for condition in results.conditions:
                 own = rows[rows["condition"] == condition]
-                points = tuple(
-                    (value, tuple(own["success"][own["arm"] == arm])) for value, arm in sorted(family.items())
-                )
-                found.append(Line(key, look, condition, points))
+                points = (_point(value, own[own["arm"] == arm]) for value, arm in sorted(family.items()))
+                found.append(Line(key, look, condition, tuple(points)))
     return found
+
+
+def _point(value: float, rows: pd.DataFrame) -> Point:
+    return Point(value, tuple(rows["success"]), tuple(rows["games"]))
 
 
 def _number(text: str) -> float:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from analysis import figures, sensitivity
-from analysis.cells import comparisons
+from analysis.cells import cells, comparisons
 from analysis.curves import curve, curve_against
 from analysis.figure_subject import COLUMN, PAGE
 from analysis.load import Results, load
@@ -81,7 +81,7 @@ def texts(figure: Figure) -> list[Text]:
     found = [text for legend in figure.legends for text in legend.get_texts()]
     found += [text for text in figure.get_children() if isinstance(text, Text)]
     for axes in (axes for axes in figure.axes if axes.get_visible()):
-        found += [axes.xaxis.label, axes.yaxis.label, axes.title, axes._left_title]
+        found += [axes.xaxis.label, axes.yaxis.label, axes.title, axes._left_title, *axes.texts]
         for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())
             ticks = zip(axis.get_major_ticks(), axis.get_majorticklocs(), strict=True)
@@ -218,13 +218,14 @@ def test_one_run_that_has_begun_is_drawn_and_missing_values_do_not_stop_it(tmp_p
 
 
 def test_files_are_vector_graphics_with_embedded_fonts_and_200_dpi_images_one_for_each_condition(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(figures, "FIGURES", {name: figures.FIGURES[name] for name in ("task_bars", "profiles", "cost")})
     axes = [{"model.name": "embedded"}, {"model.name": "embedded-small"}]
     sweep = Sweep(tmp_path / "sweep", arms=("grpo", "paw"), axes=axes, updates=2, games=6).finish()
     results = load(sweep.path)
     written = figures.draw(results, tmp_path / "figures")
-    stems = {f"{name}-{number}" for name in figures.FIGURES if name not in RARE for number in (1, 2)}
+    stems = {f"{name}-{number}" for name in ("task_bars", "cost") for number in (1, 2)}
     assert {path.name for path in written} == {
         f"{stem}{width}.{form}" for stem in stems for width in ("", "-wide") for form in ("pdf", "png")
     }
@@ -264,6 +265,18 @@ def test_bars_are_the_means_of_the_evaluation(few: Results) -> None:
 
 
 @pytest.mark.usefixtures("style")
+def test_an_interval_that_the_tables_do_not_print_is_not_drawn(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, arms=("grpo",), seeds=(0, 1, 2), updates=1, games=12)
+    for seed, lost in enumerate((0, 1, 1)):
+        sweep.done("grpo", seed, wins={"after": [0] * lost + [1] * (12 - lost)})
+    results = load(sweep.path)
+    after = cells(results).query("phase == 'after' and task_type == 'all'")
+    assert after["half_width"].isna().all()
+    bars = figures.make("before_after", results, "").axes[0].containers
+    assert [bar.has_xerr for bar in bars] == [True, False]
+
+
+@pytest.mark.usefixtures("style")
 def test_the_parts_of_an_update_add_up_to_its_time(few: Results) -> None:
     bars = figures.make("cost", few, "").axes[0].patches
     for place, arm in enumerate(few.arms):
@@ -293,10 +306,11 @@ def test_arms_that_differ_in_one_number_alone_are_a_sweep_of_it(swept: Results) 
     assert set(found) == {"world_model.selection.alpha", "world_model.loss.rho"}
     alpha = found["world_model.selection.alpha"]
     assert alpha.arm == "paw"
-    assert [value for value, _ in alpha.points] == [0.25, 0.75, 1.0]
+    assert [point.value for point in alpha.points] == [0.25, 0.75, 1.0]
     after = swept.evaluation[(swept.evaluation["phase"] == "after") & (swept.evaluation["task_type"] == "all")]
-    for (_, wins), arm in zip(alpha.points, ("paw, alpha=0.25", "paw", "paw, alpha=1"), strict=True):
-        assert sorted(wins) == sorted(after["success"][after["arm"] == arm])
+    for point, arm in zip(alpha.points, ("paw, alpha=0.25", "paw", "paw, alpha=1"), strict=True):
+        assert sorted(point.success) == sorted(after["success"][after["arm"] == arm])
+        assert point.games == 10 * (12,)
 
 
 def test_an_axis_of_three_numbers_is_a_sweep_of_it_under_each_value_of_the_others(tmp_path: Path) -> None:
@@ -308,7 +322,7 @@ def test_an_axis_of_three_numbers_is_a_sweep_of_it_under_each_value_of_the_other
     assert [(line.arm, line.condition) for line in found] == [
         *(("grpo", "model.name=a"), ("paw", "model.name=a"), ("grpo", "model.name=b"), ("paw", "model.name=b"))
     ]
-    assert [value for value, _ in found[0].points] == [1e-05, 0.0001, 0.001]
+    assert [point.value for point in found[0].points] == [1e-05, 0.0001, 0.001]
 
 
 def test_few_runs_make_no_profile_and_two_values_no_sweep(many: Results, few: Results) -> None:
