@@ -37,8 +37,8 @@ class _Image(NamedTuple):
 
 
 def render(results: Results, grids: Mapping[str, Grid], shown: Sequence[Shown], figures: Path) -> str:
-    """The page. `grids`: the tables `table`, `comparisons`, `world_model`, `cost`, `runs`; `figures`: the folder that
-    the figures `shown` were written to.
+    """The page. `grids`: every table by name, in the order of the page; `runs`, one row a run, leads to each of them.
+    `figures`: the folder that the figures `shown` were written to.
     """
     style, script = ((_TEMPLATES / f"report.{ending}").read_text("utf-8") for ending in ("css", "js"))
     sources = read_sources(results)
