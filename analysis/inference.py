@@ -1,6 +1,7 @@
 """Which intervals are printed at how many seeds: the rule, and the simulation that it rests on.
 
 An interval that covers its target less often than `MINIMUM` at a nominal 95 % is not printed at that number of seeds.
+
 The figures are the table of docs/statistics.md, which `python benchmarks/coverage.py` prints.
 """
 

@@ -32,6 +32,9 @@ class Published:
     model: str
 
 
+NOT_COMPARABLE = "NOT COMPARABLE"
+"""How the warning begins where a difference to a published number cannot be the method's."""
+
 NONE = Published(math.nan, math.nan, "", "")
 
 
@@ -72,7 +75,7 @@ def warning(models: Collection[str], counterparts: Collection[str], sources: Col
         reasons.append(f"{', '.join(strangers)} stands beside {', '.join(sorted(counterparts))}")
     told = "; ".join(reasons)
     return (
-        f"NOT COMPARABLE with published numbers: {told}."
+        f"{NOT_COMPARABLE} with published numbers: {told}."
         if told
         else (
             "Published numbers: from other code, other seeds and perhaps other settings; the difference is not tested."

@@ -1,0 +1,243 @@
+"""The tables of the PaW paper in its own layouts, each number beside the published one.
+
+Which of them a sweep has follows from what its arms and axes are; a table without a row is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from analysis import honesty
+from analysis.grid import Grid
+from analysis.load import Results
+from analysis.published import lookup, model_of, warning
+from analysis.record_frames import ALL, TASK_TYPES
+from analysis.statistics import difference
+from analysis.table_cells import Cell, apart, measured, printed
+from analysis.table_settings import Setting
+from analysis.words import MARK_NOTE, NOTHING
+
+MISSING = Cell(NOTHING, float("nan"))
+
+
+_Key = tuple[str, str, str, str]
+
+
+class Column(NamedTuple):
+    """One column of the paper's tables."""
+
+    heading: str
+    benchmark: str
+    metric: str
+    task: str
+
+
+def _sets(*names: str) -> tuple[Column, ...]:
+    return tuple(Column(name, "search_qa", "score", name.lower()) for name in names)
+
+
+COLUMNS: dict[str, tuple[Column, ...]] = {
+    "alfworld": (
+        *(Column(name.capitalize(), "alfworld", "success_rate", name) for name in TASK_TYPES.values()),
+        Column("All", "alfworld", "success_rate", ALL),
+    ),
+    "webshop": (
+        Column("WebShop score", "webshop", "score", ALL),
+        Column("WebShop success", "webshop", "success_rate", ALL),
+    ),
+    "search_qa": (
+        *_sets("NQ", "TriviaQA", "PopQA", "HotpotQA", "2WikiMultihopQA", "MuSiQue", "Bamboogle"),
+        Column("All", "search_qa", "score", ALL),
+    ),
+}
+"""Benchmark -> its columns in the main tables."""
+
+
+class Numbers:
+    """The cells of a sweep and of the published tables, by setting and column."""
+
+    def __init__(self, results: Results, cells: pd.DataFrame, settings: Sequence[Setting]) -> None:
+        self.results, self.settings = results, settings
+        after = cells[cells["phase"] == "after"]
+        self._rows = {(row["condition"], row["arm"], row["task_type"]): row for row in after.to_dict("records")}
+        evaluation = results.evaluation[results.evaluation["run_id"].isin(results.done()["run_id"])]
+        evaluation = evaluation[(evaluation["phase"] == "after") & (evaluation["task_type"] == ALL)]
+        self._seeds = {
+            (str(condition), str(arm)): dict(zip(rows["seed"], rows["success"], strict=True))
+            for (condition, arm), rows in evaluation.groupby(["condition", "arm"])
+        }
+        self._games = {
+            (str(condition), str(arm)): set(zip(rows["panel_hash"], rows["games"], strict=True))
+            for (condition, arm), rows in evaluation.groupby(["condition", "arm"])
+        }
+
+    def own(self, setting: Setting, column: Column) -> Cell:
+        """What the sweep measured; a graded score is not success, and no run records one yet."""
+        row = self._rows.get((setting.condition, setting.arm, column.task))
+        if row is None or (column.benchmark, column.metric) == ("webshop", "score"):
+            return MISSING
+        return measured(row["mean"], row["half_width"], row["gap"], marks=row["marks"])
+
+    def published(self, setting: Setting, column: Column, *, variant: str = "") -> Cell:
+        """What is printed for the same method, of the same model or of the paper's smallest one."""
+        found = lookup(
+            model_of(setting.model, column.benchmark),
+            algorithm=setting.algorithm,
+            world_model=variant or setting.variant,
+            benchmark=column.benchmark,
+            metric=column.metric,
+            task=column.task,
+        )
+        return printed(found.value, found.sd)
+
+    def against(self, arm: Setting, reference: Setting) -> Cell:
+        """Success of one arm minus another's, over all episodes, as `analysis.statistics.difference` has it."""
+        places = [(setting.condition, setting.arm) for setting in (arm, reference)]
+        same = len(self._games[places[0]] | self._games[places[1]]) == 1
+        left, right = (self._seeds[place] if same else {} for place in places)
+        found = difference(left, right)
+        marks = "; ".join(self._rows[*place, ALL]["marks"] for place in places)
+        return measured(found.mean, found.half_width, found.gap, marks=marks if same else "", sign="+")
+
+    def notes(self, settings: Sequence[Setting]) -> tuple[str, ...]:
+        """What stands below every table of these settings; the warning first."""
+        runs = self.results.done()
+        sources = set(runs["games_source"][runs["arm"].isin([setting.arm for setting in settings])])
+        beside = {model_of(setting.model, setting.benchmark) for setting in settings}
+        doubts = honesty.notes(self._rows[setting.condition, setting.arm, ALL]["marks"] for setting in settings)
+        return (
+            warning({setting.model for setting in settings}, beside, sources),
+            "Success after training in percent: mean ± half-width of the 95 % t interval over seeds; All is over "
+            "episodes. Published: mean, in brackets the standard deviation over seeds where it is printed. "
+            "Differences to published numbers are bare numbers.",
+            f"{doubts}; {MARK_NOTE}." if doubts else f"{MARK_NOTE}.",
+        )
+
+
+def methods(numbers: Numbers, name: str, benchmarks: Sequence[str]) -> Grid:
+    """Models x methods (the paper's main table, and search QA): every method of its own in three rows.
+
+    Measured, published, and the difference; the last two only where there is a published row.
+    """
+    used = [setting for setting in numbers.settings if setting.whole and setting.benchmark in benchmarks]
+    columns = [column for benchmark in benchmarks for column in COLUMNS[benchmark] if _any(used, benchmark)]
+    blocks: dict[str, dict[tuple[str, str, str], dict[str, Setting]]] = {}
+    for setting in used:
+        block = blocks.setdefault(", ".join(part for part in (setting.model, setting.rest) if part), {})
+        block.setdefault((setting.arm, setting.algorithm, setting.variant), {})[setting.benchmark] = setting
+    rows: list[tuple[str, ...]] = []
+    headings = {}
+    for heading, block in blocks.items():
+        headings[len(rows)] = heading
+        several = len({algorithm for _, algorithm, _ in block}) > 1
+        for (arm, algorithm, _), by_benchmark in block.items():
+            own, other = [], []
+            for column in columns:
+                played = by_benchmark.get(column.benchmark)
+                own.append(numbers.own(played, column) if played else MISSING)
+                other.append(numbers.published(played, column) if played else MISSING)
+            rows.append((f"{arm} ({algorithm})" if several else arm, *own))
+            if any(cell != NOTHING for cell in other):
+                models = dict.fromkeys(model_of(setting.model, setting.benchmark) for setting in by_benchmark.values())
+                rows.append((f"published, {', '.join(models)}", *other))
+                rows.append(("difference", *(apart(*pair) for pair in zip(own, other, strict=True))))
+    caption = f"{numbers.results.name}: {'search QA' if name == 'search_qa' else 'models and methods'}"
+    heads = ("Method", *(column.heading for column in columns))
+    return Grid(name, caption, heads, tuple(rows), numbers.notes(used), headings, wide=True)
+
+
+def components(numbers: Numbers) -> Grid:
+    """What each part of the method adds (the paper's component ablation): every arm against its bare algorithm."""
+    blocks: dict[_Key, list[Setting]] = {}
+    for setting in numbers.settings:
+        key = (setting.model, setting.algorithm, setting.benchmark, setting.rest)
+        blocks.setdefault(key, []).append(setting)
+    rows: list[tuple[str, ...]] = []
+    headings: dict[int, str] = {}
+    used: list[Setting] = []
+    for key, block in blocks.items():
+        if all(setting.whole for setting in block):
+            continue
+        headings[len(rows)] = ", ".join(part for part in key if part)
+        used += block
+        bare = next((setting for setting in block if setting.variant == "none"), None)
+        for setting in block:
+            column = COLUMNS[setting.benchmark][-1]
+            own, other = numbers.own(setting, column), numbers.published(setting, column)
+            effect, printed_effect = MISSING, MISSING
+            if bare is not None and setting is not bare:
+                effect = numbers.against(setting, bare)
+                printed_effect = apart(other, numbers.published(bare, column))
+            rows.append((setting.arm, own, other, apart(own, other), effect, printed_effect))
+    columns = ("Arm", "All", "Published", "Difference", "Against bare algorithm", "Published against it")
+    caption = f"{numbers.results.name}: components of the method"
+    return Grid("components", caption, columns, tuple(rows), numbers.notes(used), headings, wide=True)
+
+
+def gains(numbers: Numbers, by: str) -> Grid:
+    """What PaW adds to each algorithm, or for each model (the two halves of the paper's generality table)."""
+    pairs: dict[_Key, dict[str, Setting]] = {}
+    for setting in numbers.settings:
+        key = (setting.algorithm, setting.model, setting.benchmark, setting.rest)
+        pairs.setdefault(key, {}).setdefault(setting.variant, setting)
+    whole = {key: pair for key, pair in pairs.items() if {"none", "paw"} <= set(pair)}
+    place = {"algorithm": 0, "model": 1}[by]
+    rows: list[tuple[str, ...]] = []
+    headings: dict[int, str] = {}
+    used: list[Setting] = []
+    blocks: dict[str, list[_Key]] = {}
+    if len({key[place] for key in whole}) > 1:
+        for key in whole:
+            blocks.setdefault(", ".join(part for i, part in enumerate(key) if part and i != place), []).append(key)
+    for heading, keys in blocks.items():
+        if len(keys) < 2:
+            continue
+        headings[len(rows)] = heading
+        for key in keys:
+            bare, paw = whole[key]["none"], whole[key]["paw"]
+            used += [bare, paw]
+            column = COLUMNS[bare.benchmark][-1]
+            printed_gain = apart(numbers.published(paw, column), numbers.published(bare, column))
+            gain = numbers.against(paw, bare)
+            rows.append(
+                (
+                    key[place],
+                    *(numbers.own(setting, column) for setting in (bare, paw)),
+                    gain,
+                    *(numbers.published(setting, column) for setting in (bare, paw)),
+                    printed_gain,
+                    apart(gain, printed_gain),
+                )
+            )
+    columns = (
+        by.capitalize(),
+        "Bare",
+        "+ PaW",
+        "Gain",
+        "Published bare",
+        "Published + PaW",
+        "Published gain",
+        "Difference",
+    )
+    caption = f"{numbers.results.name}: gain of PaW by {by}"
+    return Grid(f"{by}s", caption, columns, tuple(rows), numbers.notes(used), headings, wide=True)
+
+
+def _any(settings: Sequence[Setting], benchmark: str) -> bool:
+    return any(setting.benchmark == benchmark for setting in settings)
+
+
+def paper_tables(results: Results, cells: pd.DataFrame, settings: Sequence[Setting]) -> Mapping[str, Grid]:
+    """File name -> table, of those that have a row."""
+    numbers = Numbers(results, cells, settings)
+    found = {
+        "main": methods(numbers, "main", ("alfworld", "webshop")),
+        "components": components(numbers),
+        "algorithms": gains(numbers, "algorithm"),
+        "models": gains(numbers, "model"),
+        "search_qa": methods(numbers, "search_qa", ("search_qa",)),
+    }
+    return {name: grid for name, grid in found.items() if grid.rows}

@@ -1,0 +1,247 @@
+"""Overhead, sensitivity and where the spread comes from: tables of what the paper shows in figures, or not at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.grid import Grid
+from analysis.inference import IQM_SEEDS, success_interval
+from analysis.load import Results
+from analysis.published import lookup, model_of, warning
+from analysis.record_frames import ALL
+from analysis.statistics import t_interval
+from analysis.statistics_robust import iqm
+from analysis.statistics_variance import Variance, crossed, nested
+from analysis.table_cells import Cell, apart, measured, of_interval, printed
+from analysis.table_settings import Setting
+from analysis.words import MARK_NOTE, NOTHING, TO, number
+
+MISSING = Cell(NOTHING, math.nan)
+
+
+def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
+    """Time and memory of an update with the world-model term, against the bare algorithm on the same seeds."""
+    rows: list[tuple[str, ...]] = []
+    headings: dict[int, str] = {}
+    used: list[Setting] = []
+    for setting in settings:
+        bare = next(
+            (
+                other
+                for other in settings
+                if (other.condition, other.algorithm, other.variant) == (setting.condition, setting.algorithm, "none")
+            ),
+            None,
+        )
+        if bare is None or setting.variant == "none":
+            continue
+        if setting.condition and setting.condition not in headings.values():
+            headings[len(rows)] = setting.condition
+        used.append(setting)
+        time, rows_time = (_ratio(results, setting, bare, column) for column in ("seconds.total", "seconds.train"))
+        own, other = (_by_seed(results, part, "peak_memory_mb") / 1000 for part in (setting, bare))
+        memory = t_interval((own - other).dropna().to_numpy())
+        paper = [
+            lookup(
+                model_of(setting.model, setting.benchmark),
+                algorithm=setting.algorithm,
+                world_model=setting.variant,
+                benchmark=setting.benchmark,
+                metric=f"overhead_{metric}",
+                task=ALL,
+            ).value
+            for metric in ("step_time_percent", "peak_memory_gb")
+        ]
+        gigabytes = of_interval(memory, digits=2)
+        rows.append(
+            (
+                setting.arm,
+                *(
+                    of_interval(t_interval(_by_seed(results, part, "seconds.total").to_numpy()))
+                    for part in (bare, setting)
+                ),
+                *(time, printed(paper[0], sign="+"), apart(time, printed(paper[0])), rows_time),
+                *(gigabytes, printed(paper[1], sign="+"), apart(gigabytes, printed(paper[1]))),
+            )
+        )
+    sources = set(results.done()["games_source"])
+    beside = {model_of(setting.model, setting.benchmark) for setting in used}
+    notes = (
+        warning({setting.model for setting in used}, beside, sources),
+        "Seconds an update (mean over a run's updates) and peak memory in GB, mean over seeds ± half-width of the 95 % "
+        "t interval. Overhead: ratio to the bare algorithm on the same seed in percent, with the t interval of its "
+        "logarithm. Episodes differ between arms, and an arm that wins sooner plays fewer turns: these ratios are of "
+        "whole runs, not of the term alone.",
+        MARK_NOTE + ".",
+    )
+    columns = (
+        *("Arm", "Bare s/update", "s/update", "Overhead %", "Published %", "Difference %", "Training phase %"),
+        *("Memory + GB", "Published GB", "Difference GB"),
+    )
+    return Grid("overhead", f"{results.name}: overhead", columns, tuple(rows), notes, headings, wide=True)
+
+
+def sensitivity(results: Results, cells: pd.DataFrame, compared: pd.DataFrame) -> Grid:
+    """Success under each value of every number that alone differs: an axis, or a key of a family of arms."""
+    after = cells[(cells["phase"] == "after") & (cells["task_type"] == ALL)]
+    found = {(row["condition"], row["arm"]): row for row in after.to_dict("records") if row["n"]}
+    pairs = {(row["condition"], row["arm"]): row for row in compared.to_dict("records")}
+    rows: list[tuple[str, ...]] = []
+    headings: dict[int, str] = {}
+    for key, condition, value, arm in (*_of_axes(results), *_of_arms(results)):
+        row = found.get((condition, arm))
+        if row is None:
+            continue
+        if key not in headings.values():
+            headings[len(rows)] = key
+        pair = pairs.get((condition, arm))
+        against = (
+            MISSING
+            if pair is None
+            else measured(pair["mean"], pair["half_width"], _gap(pair["gap"]), marks=pair["marks"], sign="+")
+        )
+        own = measured(row["mean"], row["half_width"], row["gap"], marks=row["marks"])
+        rows.append((str(value), arm, condition or NOTHING, own, against, f"{row['n']}/{row['planned']}"))
+    notes = (
+        "Success over all episodes after training in percent: mean ± half-width of the 95 % t interval over seeds. "
+        "Under each key the runs differ in it alone. The paper shows its sweeps of alpha and rho as figures without "
+        "printed values: there is nothing to set beside them.",
+        MARK_NOTE + ".",
+    )
+    columns = ("Value", "Arm", "Axes", "All", f"Against {results.reference}", "Seeds")
+    return Grid("sensitivity", f"{results.name}: sensitivity", columns, tuple(rows), notes, headings, wide=True)
+
+
+def variance(results: Results) -> Grid:
+    """How much of the spread over seeds is the seeds', and how much is luck of the evaluation's episodes."""
+    episodes = results.episodes[results.episodes["phase"] == "after"]
+    episodes = episodes[episodes["run_id"].isin(results.done()["run_id"])]
+    rows: list[tuple[str, ...]] = []
+    headings: dict[int, str] = {}
+    groups = {(str(c), str(a)): own for (c, a), own in episodes.groupby(["condition", "arm"], sort=False)}
+    for condition in results.conditions:
+        for arm in results.arms:
+            own = groups.get((condition, arm))
+            if own is None:
+                continue
+            if condition and condition not in headings.values():
+                headings[len(rows)] = condition
+            found = components_of(own)
+            by_seed = own.groupby("seed")["success"]
+            interval = success_interval(by_seed.mean().to_numpy(), by_seed.size().to_numpy())
+            typed = own.pivot_table(index="seed", columns="task_type", values="success", aggfunc="mean").dropna()
+            robust = iqm([typed.to_numpy()])
+            words = number(100 * robust.value, 1)
+            if not math.isnan(robust.low):
+                words += f" ({number(100 * robust.low, 1)}{TO}{number(100 * robust.high, 1)})"
+            rows.append(
+                (
+                    arm,
+                    measured(interval.mean, interval.half_width, interval.gap),
+                    *(_points(part) for part in (found.total, found.seed, found.episode)),
+                    Cell(number(100 * found.share, 0), 100 * found.share),
+                    found.layout or NOTHING,
+                    Cell(words, 100 * robust.value, 100 * robust.low, 100 * robust.high),
+                    str(len(by_seed)),
+                )
+            )
+    notes = (
+        "Success over all episodes after training, in percent. SD over seeds: of the seeds' means; it is made of "
+        "what the seeds differ in (seed) and of luck of the episodes (episode), which more episodes a seed would "
+        "shrink. Crossed: all seeds played the same games, whose difficulty is in neither; nested: they did not, and it "
+        "counts as luck. With few seeds the parts are rough: a seed part of 0.0 says that the episodes alone explain the spread.",
+        "IQM: interquartile mean over seeds and task types; its bootstrap interval is printed from "
+        f"{IQM_SEEDS} seeds on, because it covers too little below (docs/statistics.md).",
+        MARK_NOTE + ".",
+    )
+    columns = ("Arm", "All", "SD over seeds", "Seed", "Episode", "Seed's share %", "Layout", "IQM", "Seeds")
+    return Grid("variance", f"{results.name}: seeds and episodes", columns, tuple(rows), notes, headings, wide=True)
+
+
+def components_of(episodes: pd.DataFrame) -> Variance:
+    """The variance components of one arm's evaluation: crossed where every seed played each game once."""
+    wide = episodes.pivot_table(index="seed", columns="task_id", values="success", aggfunc=["mean", "size"])
+    if (wide["size"].to_numpy() == 1).all():
+        return crossed(wide["mean"].to_numpy(dtype="float64"))
+    return nested([own.to_numpy(dtype="float64") for _, own in episodes.groupby("seed")["success"]])
+
+
+def measure_tables(
+    results: Results, cells: pd.DataFrame, compared: pd.DataFrame, settings: Sequence[Setting]
+) -> Mapping[str, Grid]:
+    """File name -> table, of those that have a row."""
+    found = {
+        "overhead": overhead(results, settings),
+        "sensitivity": sensitivity(results, cells, compared),
+        "variance": variance(results),
+    }
+    return {name: grid for name, grid in found.items() if grid.rows}
+
+
+def _points(sd: float) -> Cell:
+    return Cell(number(100 * sd, 1), 100 * sd)
+
+
+def _gap(gap: str) -> str:
+    return "" if gap == "different games" else gap
+
+
+def _by_seed(results: Results, setting: Setting, column: str) -> pd.Series:
+    """Mean over a run's updates, by seed; runs that did not record it are left out."""
+    metrics = results.metrics[results.metrics["run_id"].isin(results.done(setting.condition)["run_id"])]
+    means = metrics[metrics["arm"] == setting.arm].groupby("seed")[column].mean().dropna()
+    return pd.Series(means.to_numpy(dtype="float64"), index=means.index)
+
+
+def _ratio(results: Results, setting: Setting, bare: Setting, column: str) -> Cell:
+    """How much longer in percent: geometric mean over the seeds of both, with the t interval of the logarithm."""
+    own, other = (_by_seed(results, part, column) for part in (setting, bare))
+    shared = [seed for seed in own.index if seed in other.index and own[seed] > 0 and other[seed] > 0]
+    interval = t_interval(np.log(own[shared].to_numpy() / other[shared].to_numpy()))
+    value, low, high = (
+        100 * math.expm1(interval.mean + sign * (interval.half_width if sign else 0.0)) for sign in (0, -1, 1)
+    )
+    if interval.gap:
+        return measured(value, math.nan, interval.gap, sign="+", factor=1)
+    words = f"{number(value, 1, sign='+')} ({number(low, 1, sign='+')} to {number(high, 1, sign='+')})"
+    return Cell(words, value, low, high)
+
+
+Point = tuple[str, str, object, str]
+"""Key, condition, value, arm."""
+
+
+def _of_axes(results: Results) -> Iterable[Point]:
+    runs = results.runs[results.runs["planned"]]
+    places = ("model.name", "algorithm.name", "environment.name")
+    for key in [str(name) for name in runs if "." in str(name) and name not in places]:
+        if runs[key].nunique() > 1:
+            points = runs[[key, "condition", "arm"]].drop_duplicates().sort_values(key, key=_places, kind="stable")
+            for value, condition, arm in zip(*(points[name].tolist() for name in points), strict=True):
+                yield key, condition, value, arm
+
+
+def _places(values: pd.Series) -> pd.Series:
+    """Where each value of an axis first stands in the plan."""
+    return pd.Series(pd.factorize(values)[0], index=values.index)
+
+
+def _of_arms(results: Results) -> Iterable[Point]:
+    changes = results.changes
+    for key in dict.fromkeys(key for own in changes.values() for key in own):
+        base = next(own[key]["base"] for own in changes.values() if key in own)
+        families: dict[str, dict[str, float]] = {}
+        for arm, own in changes.items():
+            value = own[key]["arm"] if key in own else base
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                rest = repr(sorted((name, repr(change["arm"])) for name, change in own.items() if name != key))
+                families.setdefault(rest, {})[arm] = value
+        for family in families.values():
+            if len(set(family.values())) > 1:
+                for condition in results.conditions:
+                    for arm, value in sorted(family.items(), key=lambda item: item[1]):
+                        yield key, condition, value, arm
