@@ -97,7 +97,8 @@ def _describe(error: Exception, path: Path) -> str:
     return one_line(text.replace(f"{path}/", ""))
 
 
-def _read(directory: RunDirectory, run: Row, seen: dict[str, str]) -> RunRecords:
+def _read(directory: RunDirectory, planned: Row, seen: dict[str, str]) -> RunRecords:
+    run = dict(planned)
     info, experiment = directory.info, directory.config.experiment
     if (info.run_id, info.seed) != (run["run_id"], run["seed"]):
         raise ValueError(f"its config.json is of run {info.run_id} with seed {info.seed}: a copied folder?")

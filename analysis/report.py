@@ -98,6 +98,12 @@ def _write(results: Results, folder: Path, width: int) -> str:
 
 def data(results: Results) -> tuple[dict[str, grid.Grid], dict[str, str]]:
     """Every table; and place in the report -> content of every file that holds data: tables, CSV, figures' points."""
+    grids, files = table_data(results)
+    return grids, files | {f"figures/{stem}.csv": _csv(points) for stem, points in figure_data(results)}
+
+
+def table_data(results: Results) -> tuple[dict[str, grid.Grid], dict[str, str]]:
+    """`data` without the figures'."""
     long, compared = cells.cells(results), cells.comparisons(results)
     grids = {
         "table": tables.ablation(results, long, compared),
@@ -115,7 +121,6 @@ def data(results: Results) -> tuple[dict[str, grid.Grid], dict[str, str]]:
         "runs": results.runs,
         "evaluation": results.evaluation,
         "fixed_transitions": results.fixed_transitions,
-        **{f"figures/{stem}": points for stem, points in figure_data(results)},
     }
     return grids, files | {f"{name}.csv": _csv(frame) for name, frame in frames.items()}
 
