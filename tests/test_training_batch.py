@@ -12,7 +12,8 @@ from training_data import collect_from, run_config, tiny_model
 
 from paw_bench.rollout.episode import Source
 from paw_bench.rollout.rows import Row, rows_of
-from paw_bench.training.batch import micro_batch, plan_steps, row_advantages
+from paw_bench.training.advantages.rows import row_advantages
+from paw_bench.training.batch import micro_batch, plan_steps
 from paw_bench.training.columns import replace_targets, world_model_columns
 
 CONFIG = run_config()

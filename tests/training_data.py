@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM,
 from paw_bench.config.schema import RunConfig
 from paw_bench.rollout.episode import Episode, Turn
 from paw_bench.training.build import build_trainer
-from paw_bench.training.grpo import PawGRPOTrainer
+from paw_bench.training.loop import UpdateLoop
 
 VOCABULARY = 40
 
@@ -78,7 +78,7 @@ def run_config(
     return RunConfig.model_validate({"experiment": experiment, "execution": {"micro_batch_rows": micro_batch_rows}})
 
 
-def make_trainer(config: RunConfig, model, folder, *, collect=None, on_update=None) -> PawGRPOTrainer:
+def make_trainer(config: RunConfig, model, folder, *, collect=None, on_update=None) -> UpdateLoop:
     """The trainer on synthetic episodes of `model`."""
     return build_trainer(
         config,

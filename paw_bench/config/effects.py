@@ -46,10 +46,23 @@ def without_effect(config: ExperimentConfig, key: Key) -> str | None:
         case ("world_model", "balance", "max_return" | "include_penalty"):
             if config.world_model.balance.kind == "constant":
                 return "world_model.balance.kind 'constant' does not look at returns"
+        case ("algorithm", *_):
+            return _without_effect_on(config.algorithm.name, key)
         case ("context", "turns") if config.context.mode == "full":
             return "context.mode 'full' has no window"
         case ("environment", "games", "seed" | "max_receptacles") if config.environment.games.source == "data":
             return "environment.games.source 'data' generates no games"
+    return None
+
+
+def _without_effect_on(algorithm: str, key: Key) -> str | None:
+    match key:
+        case (_, "gigpo" | "ppo" as section, *_) if algorithm != section:
+            return f"algorithm.name is {algorithm!r}"
+        case (_, "loss_type") if algorithm == "rloo":
+            return "algorithm.name 'rloo' averages over rows"
+        case (_, "penalty_credit") if algorithm == "ppo":
+            return "algorithm.name 'ppo' pays every penalty at its own turn"
     return None
 
 

@@ -11,6 +11,9 @@ from paw_bench.config.schema import ExperimentConfig
 
 DIGITS = 12
 
+_ADDED_LATER = (("algorithm", "gigpo"), ("algorithm", "ppo"))
+"""Keys younger than the first run ids. At their default they are left out of the hash, so that old ids stand."""
+
 
 def canonical_json(document: dict[str, Any]) -> bytes:
     """The one JSON text of a dumped config: sorted keys, no spaces, UTF-8.
@@ -24,11 +27,12 @@ def canonical_json(document: dict[str, Any]) -> bytes:
 
 def run_id(experiment: ExperimentConfig) -> str:
     """First 12 hex digits of the SHA-256 of the config's canonical JSON."""
-    return hashlib.sha256(canonical_json(experiment.model_dump())).hexdigest()[:DIGITS]
+    return hashlib.sha256(canonical_json(_hashed(experiment.model_dump()))).hexdigest()[:DIGITS]
 
 
 def run_ids(document: dict[str, Any], seeds: Iterable[int]) -> list[str]:
     """The run id of a dumped config with each of the seeds put in; the rest of its JSON is written once."""
+    document = _hashed(document)
     before = canonical_json({key: value for key, value in document.items() if key < "seed"})
     after = canonical_json({key: value for key, value in document.items() if key > "seed"})
     head = hashlib.sha256(before[:-1] + b',"seed":')
@@ -38,3 +42,13 @@ def run_ids(document: dict[str, Any], seeds: Iterable[int]) -> list[str]:
         whole.update(b"%d,%s" % (seed, after[1:]))
         ids.append(whole.hexdigest()[:DIGITS])
     return ids
+
+
+def _hashed(document: dict[str, Any]) -> dict[str, Any]:
+    """A dumped config without the younger keys that have their default."""
+    default = ExperimentConfig().model_dump()
+    for section, key in _ADDED_LATER:
+        if document[section][key] == default[section][key]:
+            rest = {name: value for name, value in document[section].items() if name != key}
+            document = {**document, section: rest}
+    return document

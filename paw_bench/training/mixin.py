@@ -48,7 +48,7 @@ class WorldModelMixin:
         if self.logprob_gap is None:
             self.logprob_gap = _logprob_gap(logps, inputs)
         term = self._world_model_loss(logps, inputs)
-        self.rl_losses.append(loss.item())
+        self.rl_losses.append(loss.item() / self._accumulation())
         return loss if term is None else loss + term
 
     def _world_model_loss(self, logps: Tensor, inputs: Batch) -> Tensor | None:
@@ -74,8 +74,12 @@ class WorldModelMixin:
         Trainers whose loss is not scaled for accumulation are divided by its steps in HF's training step, and
         distributed training averages gradients over the processes.
         """
-        accumulation = 1 if self.loss_is_scaled_for_ga else self.current_gradient_accumulation_steps  # type: ignore[attr-defined]
-        return float(accumulation * self.accelerator.num_processes)  # type: ignore[attr-defined]
+        return float(self._accumulation() * self.accelerator.num_processes)  # type: ignore[attr-defined]
+
+    def _accumulation(self) -> int:
+        """What HF's training step divides the loss by."""
+        steps: int = self.current_gradient_accumulation_steps  # type: ignore[attr-defined]
+        return 1 if self.loss_is_scaled_for_ga else steps  # type: ignore[attr-defined]
 
 
 @torch.no_grad()

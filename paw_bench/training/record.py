@@ -57,6 +57,8 @@ def update_record(
         "kl": _mean(step_logs, "kl"),
         "entropy": _mean(step_logs, "entropy"),
         "clip_ratio": _mean(step_logs, "clip_ratio/region_mean"),
+        "value_loss": _mean(step_logs, "value_loss"),
+        "explained_variance": _mean(step_logs, "explained_variance"),
         "grad_norm": _mean(step_logs, "grad_norm"),
         "learning_rate": step_logs[-1]["learning_rate"],
         "logprob_gap": logprob_gap,

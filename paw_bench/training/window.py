@@ -1,4 +1,4 @@
-"""GRPO on windowed contexts: a row a transition, so the number of rows varies from update to update."""
+"""Windowed contexts: a row a transition, so the number of rows varies from update to update."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import trl.trainer.utils
 from torch import Tensor
 
 from paw_bench.rollout.rows import Row
-from paw_bench.training.batch import micro_batch, plan_steps, rl_scale, row_advantages
+from paw_bench.training.advantages.rows import row_advantages
+from paw_bench.training.batch import micro_batch, plan_steps, rl_scale
 from paw_bench.training.columns import replace_targets, world_model_columns
-from paw_bench.training.grpo import PawGRPOTrainer, padding_share
+from paw_bench.training.loop import UpdateLoop, padding_share
 from paw_bench.training.mixin import Batch
 
 
-class WindowGRPOTrainer(PawGRPOTrainer):
-    """`PawGRPOTrainer` whose rows are transitions.
+class WindowRows(UpdateLoop):
+    """Goes before a trainer of `UpdateLoop`: its rows are transitions.
 
     HF sees one batch an optimizer step; `training_step` runs the step's own micro-batches, as many as its rows need.
     The engine's log-probabilities stand for the old policy's, so an update costs no pass of its own for them.
@@ -41,14 +42,6 @@ class WindowGRPOTrainer(PawGRPOTrainer):
     def _prepare_inputs(self, inputs: Any) -> Any:
         """Micro-batches are ready: TRL would collect and split here."""
         return inputs
-
-    def _rl_loss(self, model: torch.nn.Module, inputs: Batch) -> Tensor:
-        loss: Tensor = super()._rl_loss(model, inputs) * inputs["rl_scale"]
-        coefficient = self.run.experiment.algorithm.entropy_coefficient
-        if coefficient:
-            action = inputs["completion_mask"] * inputs["tool_mask"]
-            loss = loss - coefficient * inputs["entropy_weight"] * (self._tapped[1] * action).sum()
-        return loss
 
     def _collect_steps(self) -> list[list[Batch]]:
         """A new update: per optimizer step of one pass, its micro-batches."""
@@ -85,19 +78,25 @@ class WindowGRPOTrainer(PawGRPOTrainer):
             for parts in plan
         ]
         self._scale(steps, rows)
+        self._score(
+            [
+                (batch, part.tolist())
+                for batches, parts in zip(steps, plan, strict=True)
+                for batch, part in zip(batches, parts, strict=True)
+            ]
+        )
         return steps
 
     def _scale(self, steps: list[list[Batch]], rows: list[Row]) -> None:
         """Give every micro-batch its share of the losses, and put it on the device."""
-        algorithm = self.run.experiment.algorithm
         tokens = [[int(batch["tool_mask"].sum()) for batch in batches] for batches in steps]
         total = sum(map(sum, tokens))
         for batches, counts in zip(steps, tokens, strict=True):
             for batch, count in zip(batches, counts, strict=True):
                 batch["num_items_in_batch"] = torch.tensor(total)
-                batch["entropy_weight"] = len(steps) / total
+                batch["token_weight"] = len(steps) / total
                 batch["rl_scale"] = rl_scale(
-                    algorithm.loss_type,
+                    self.loss_type,
                     rows=len(batch["advantages"]),
                     tokens=count,
                     update_rows=len(rows),
@@ -108,17 +107,6 @@ class WindowGRPOTrainer(PawGRPOTrainer):
                 if self.ref_model is not None:
                     batch["ref_per_token_logps"] = self._reference_logps(batch)
         self._padding_share = padding_share([batch for batches in steps for batch in batches], rows)
-
-    @torch.no_grad()
-    def _reference_logps(self, batch: Batch) -> Tensor:
-        """Log-probabilities of the labels under the initial policy (B, T), for the KL term."""
-        logps: Tensor = self._get_per_token_logps_and_entropies(
-            self.ref_model,
-            torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
-            torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
-            batch["completion_ids"].size(1),
-        )[0]
-        return logps
 
     def _plain_vocabulary(self) -> list[int]:
         """Token ids without the special ones."""
