@@ -110,6 +110,21 @@ def gradients_of_steps(config: RunConfig, model, folder, collect, records=None) 
     return gradients
 
 
+def full_log_softmax(model, row) -> torch.Tensor:
+    """Reference: log-probabilities (T, vocabulary) of one unpadded row."""
+    return model(input_ids=torch.tensor([row.prompt_ids + row.completion_ids])).logits[0].log_softmax(-1)
+
+
+def reference_gradient(model, loss: torch.Tensor) -> torch.Tensor:
+    """The flat gradient of `loss`."""
+    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, list(model.parameters()))])
+
+
+def assert_same_gradient(measured: torch.Tensor, expected: torch.Tensor) -> None:
+    """Equal up to float32 rounding, seen from the largest component."""
+    assert (measured - expected).abs().max() <= 3e-6 * expected.abs().max()
+
+
 def parameters(model) -> torch.Tensor:
     """All parameters as one vector."""
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
@@ -125,8 +140,8 @@ def collect_from(model, config: RunConfig):
         draw = random.Random(update)
         episodes = [
             _episode(model, draw, group, index, mode)
-            for group in range(algorithm.groups)
-            for index in range(algorithm.group_size)
+            for group in range(algorithm.tasks)
+            for index in range(algorithm.episodes_per_task)
         ]
         model.train(training)
         return episodes

@@ -38,6 +38,11 @@ def refuse_idle_keys(file: ExperimentFile, resolved: Iterable[Resolved]) -> None
 
 def without_effect(config: ExperimentConfig, key: Key) -> str | None:
     """Why setting `key` changes nothing in `config`; None where it is read."""
+    on_algorithm = key[0] == "algorithm"
+    return _idle_algorithm_key(config.algorithm.name, key) if on_algorithm else _idle_key(config, key)
+
+
+def _idle_key(config: ExperimentConfig, key: Key) -> str | None:
     match key:
         case ("world_model", other, *_) if other not in ("enabled", "preset") and not config.world_model.enabled:
             return "world_model.enabled is false"
@@ -46,8 +51,6 @@ def without_effect(config: ExperimentConfig, key: Key) -> str | None:
         case ("world_model", "balance", "max_return" | "include_penalty"):
             if config.world_model.balance.kind == "constant":
                 return "world_model.balance.kind 'constant' does not look at returns"
-        case ("algorithm", *_):
-            return _without_effect_on(config.algorithm.name, key)
         case ("context", "turns") if config.context.mode == "full":
             return "context.mode 'full' has no window"
         case ("environment", "games", "seed" | "max_receptacles") if config.environment.games.source == "data":
@@ -55,7 +58,7 @@ def without_effect(config: ExperimentConfig, key: Key) -> str | None:
     return None
 
 
-def _without_effect_on(algorithm: str, key: Key) -> str | None:
+def _idle_algorithm_key(algorithm: str, key: Key) -> str | None:
     match key:
         case (_, "gigpo" | "ppo" as section, *_) if algorithm != section:
             return f"algorithm.name is {algorithm!r}"

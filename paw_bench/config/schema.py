@@ -142,7 +142,7 @@ class AlgorithmConfig(Section):
     name: Literal["grpo", "rloo", "gigpo", "ppo"] = "grpo"
     groups: PositiveInt = 16
     group_size: PositiveInt = 8
-    """Episodes of one task; at least 2 but for `ppo`, which compares no episodes and usually has 1."""
+    """Episodes of one task. `ppo` compares none: each of `groups` x `group_size` episodes plays a task of its own."""
     optimizer_steps: PositiveInt = 4
     """Optimizer steps of one pass over the rows of an update."""
     epochs: PositiveInt = 1
@@ -169,6 +169,16 @@ class AlgorithmConfig(Section):
     """TRL's name of the token normaliser of the RL loss. `rloo` does not read it: its loss is a mean over rows."""
     gigpo: GigpoConfig = GigpoConfig()
     ppo: PpoConfig = PpoConfig()
+
+    @property
+    def tasks(self) -> int:
+        """Different tasks of an update: the groups g of the world-model loss."""
+        return self.groups if self.name != "ppo" else self.groups * self.group_size
+
+    @property
+    def episodes_per_task(self) -> int:
+        """Episodes of each of the update's tasks."""
+        return self.group_size if self.name != "ppo" else 1
 
     @model_validator(mode="after")
     def _fits_the_algorithm(self) -> AlgorithmConfig:

@@ -143,7 +143,7 @@ def _pool_of(rows: Sequence[Row]) -> _Pool:
 
 
 def _lambdas(episodes: Sequence[Episode], experiment: ExperimentConfig) -> torch.Tensor:
-    balance, groups = experiment.world_model.balance, experiment.algorithm.groups
+    balance, groups = experiment.world_model.balance, experiment.algorithm.tasks
     if balance.value is not None:
         return constant(balance.value, groups=groups)
     returns = [e.env_return - e.penalty if balance.include_penalty else e.env_return for e in episodes]

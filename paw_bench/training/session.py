@@ -93,8 +93,8 @@ class Session:
             self.panels["train"].tasks,
             seed=self.experiment.seed,
             update=update,
-            groups=algorithm.groups,
-            group_size=algorithm.group_size,
+            groups=algorithm.tasks,
+            group_size=algorithm.episodes_per_task,
         )
         return self.collector.collect(assignments, self.experiment.rollout.temperature)
 
