@@ -321,7 +321,13 @@ def test_no_split_changes_the_gradient_of_an_update(tmp_path, mode, name):
         config = run_config(mode, algorithm=algorithm, world_model={"enabled": True}, micro_batch_rows=micro_batch_rows)
         model = tiny_model()
         episodes = off_policy(model, config)
-        gradients = gradients_of_steps(config, model, tmp_path, lambda _: episodes)
+
+        def collect(_):
+            if name == "ppo":
+                model.value_head.weight.data.fill_(0.1)
+            return episodes
+
+        gradients = gradients_of_steps(config, model, tmp_path, collect)
         assert len(gradients) == steps
         return torch.stack(gradients).mean(0)
 

@@ -92,8 +92,9 @@ def make_trainer(config: RunConfig, model, folder, *, collect=None, on_update=No
 
 def gradients_of_steps(config: RunConfig, model, folder, collect, records=None) -> list[torch.Tensor]:
     """The flat gradient of each optimizer step of an update, all taken at the initial weights and not clipped."""
-    still = {"learning_rate": 1e-30, "max_grad_norm": 1e9}
-    algorithm = config.experiment.algorithm.model_copy(update=still)
+    algorithm = config.experiment.algorithm
+    critic = algorithm.ppo.model_copy(update={"critic_learning_rate": 1e-30})
+    algorithm = algorithm.model_copy(update={"learning_rate": 1e-30, "max_grad_norm": 1e9, "ppo": critic})
     config = config.model_copy(update={"experiment": config.experiment.model_copy(update={"algorithm": algorithm})})
     gradients: list[torch.Tensor] = []
 

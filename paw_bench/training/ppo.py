@@ -29,7 +29,10 @@ class PawPPOTrainer(PawGRPOTrainer):
 
     def create_optimizer(self, *args: Any) -> torch.optim.Optimizer:
         """HF's optimizer with the value head in a group of its own, at the critic's learning rate."""
+        there_already = self.optimizer is not None
         optimizer: torch.optim.Optimizer = super().create_optimizer(*args)
+        if there_already:
+            return optimizer
         head = self.model.value_head
         assert isinstance(head, nn.Linear)
         own = set(head.parameters())
