@@ -84,6 +84,15 @@ def test_the_id_of_the_defaults_never_changes():
     assert run_id(ExperimentConfig()) == GOLDEN
 
 
+def test_a_key_younger_than_the_first_ids_counts_once_it_is_changed():
+    ids = {
+        run_id(ExperimentConfig.model_validate({"algorithm": section}))
+        for section in ({}, {"ppo": {"discount": 0.9}}, {"gigpo": {"discount": 0.9}})
+    }
+    assert len(ids) == 3
+    assert GOLDEN in ids
+
+
 def test_a_whole_number_and_its_float_are_one_run():
     whole = ExperimentConfig.model_validate({"algorithm": {"max_grad_norm": 2}})
     assert run_id(whole) == run_id(ExperimentConfig.model_validate({"algorithm": {"max_grad_norm": 2.0}}))

@@ -121,6 +121,9 @@ def test_an_impossible_axis_value_names_the_arm_and_the_point(tmp_path):
             "arms.x.context.turns",
             "has no window",
         ),
+        ("algorithm: { ppo: { discount: 0.9 } }", "arms.x.algorithm.ppo.discount", "algorithm.name is 'grpo'"),
+        ("algorithm: { name: rloo, loss_type: grpo }", "arms.x.algorithm.loss_type", "averages over rows"),
+        ("algorithm: { name: ppo, penalty_credit: episode }", "arms.x.algorithm.penalty_credit", "at its own turn"),
         ("environment: { games: { source: data, seed: 3 } }", "arms.x.environment.games.seed", "generates no games"),
     ],
 )
