@@ -48,9 +48,11 @@ def _idle_key(config: ExperimentConfig, key: Key) -> str | None:
             return "world_model.enabled is false"
         case ("world_model", "loss", "rho") if config.world_model.loss.kind != "cmae":
             return f"world_model.loss.kind {config.world_model.loss.kind!r} clips nothing"
-        case ("world_model", "balance", "max_return" | "include_penalty"):
-            if config.world_model.balance.kind == "constant":
-                return "world_model.balance.kind 'constant' does not look at returns"
+        case ("world_model", "loss", "q") if config.world_model.loss.kind != "gce":
+            return f"world_model.loss.kind {config.world_model.loss.kind!r} has no exponent"
+        case ("world_model", "balance", "max_return" | "include_penalty" | "over"):
+            if config.world_model.balance.kind != "reward_adaptive":
+                return f"world_model.balance.kind {config.world_model.balance.kind!r} does not look at returns"
         case ("context", "turns") if config.context.mode == "full":
             return "context.mode 'full' has no window"
         case ("environment", "games", "seed" | "max_receptacles") if config.environment.games.source == "data":

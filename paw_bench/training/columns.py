@@ -11,7 +11,7 @@ import torch
 from paw_bench.config.schema import ExperimentConfig
 from paw_bench.rollout.episode import Episode, Source
 from paw_bench.rollout.rows import Row
-from paw_bench.world_model.balance import constant, reward_adaptive
+from paw_bench.world_model.balance import constant, reward_adaptive, scheduled
 from paw_bench.world_model.selection import select, transition_scores
 from paw_bench.world_model.targets import random_tokens, shuffled
 from paw_bench.world_model.weights import observation_weights
@@ -55,7 +55,7 @@ def world_model_columns(
         update=update,
     )
     selected = select(scores, config.selection.alpha)
-    lambdas = _lambdas(episodes, experiment)
+    lambdas = _lambdas(episodes, experiment, update)
     weights = observation_weights(
         selected=selected,
         group=pool.group,
@@ -142,17 +142,23 @@ def _pool_of(rows: Sequence[Row]) -> _Pool:
     )
 
 
-def _lambdas(episodes: Sequence[Episode], experiment: ExperimentConfig) -> torch.Tensor:
+def _lambdas(episodes: Sequence[Episode], experiment: ExperimentConfig, update: int) -> torch.Tensor:
+    """lambda of each group (groups,) in an update (1-based)."""
     balance, groups = experiment.world_model.balance, experiment.algorithm.tasks
-    if balance.value is not None:
+    if balance.kind == "constant":
+        assert balance.value is not None
         return constant(balance.value, groups=groups)
-    returns = [e.env_return - e.penalty if balance.include_penalty else e.env_return for e in episodes]
-    return reward_adaptive(
-        torch.tensor(returns, dtype=torch.float64),
-        torch.tensor([episode.group for episode in episodes]),
-        groups=groups,
-        max_return=balance.max_return or experiment.environment.success_reward,
-    )
+    if balance.kind != "reward_adaptive":
+        assert balance.value is not None and balance.final is not None
+        updates = experiment.training.updates
+        value = scheduled(balance.kind, first=balance.value, last=balance.final, update=update, updates=updates)
+        return constant(value, groups=groups)
+    returns = torch.tensor([e.env_return - e.penalty * balance.include_penalty for e in episodes], dtype=torch.float64)
+    group = torch.tensor([episode.group for episode in episodes])
+    max_return = balance.max_return or experiment.environment.success_reward
+    if balance.over == "update":
+        return reward_adaptive(returns, torch.zeros_like(group), groups=1, max_return=max_return).expand(groups)
+    return reward_adaptive(returns, group, groups=groups, max_return=max_return)
 
 
 def _tokens(row: Row) -> zip[tuple[int, Source]]:

@@ -63,6 +63,7 @@ class WorldModelMixin:
             observed=inputs["wm_observed"],
             kind=self.world_model.loss.kind,
             rho=self.world_model.loss.rho,
+            q=self.world_model.loss.q,
         )
         if self.measuring:
             self.diagnostics = self.diagnostics + diagnostics
