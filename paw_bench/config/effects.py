@@ -8,7 +8,7 @@ from typing import NamedTuple
 from paw_bench.config.experiment_file import ExperimentFile, Point
 from paw_bench.config.layers import Layer
 from paw_bench.config.merge import Key, leaves
-from paw_bench.config.schema import ExperimentConfig
+from paw_bench.config.schema import ExperimentConfig, WorldModelConfig
 from paw_bench.errors import ConfigError
 
 
@@ -38,25 +38,29 @@ def refuse_idle_keys(file: ExperimentFile, resolved: Iterable[Resolved]) -> None
 
 def without_effect(config: ExperimentConfig, key: Key) -> str | None:
     """Why setting `key` changes nothing in `config`; None where it is read."""
-    on_algorithm = key[0] == "algorithm"
-    return _idle_algorithm_key(config.algorithm.name, key) if on_algorithm else _idle_key(config, key)
-
-
-def _idle_key(config: ExperimentConfig, key: Key) -> str | None:
     match key:
-        case ("world_model", other, *_) if other not in ("enabled", "preset") and not config.world_model.enabled:
-            return "world_model.enabled is false"
-        case ("world_model", "loss", "rho") if config.world_model.loss.kind != "cmae":
-            return f"world_model.loss.kind {config.world_model.loss.kind!r} clips nothing"
-        case ("world_model", "loss", "q") if config.world_model.loss.kind != "gce":
-            return f"world_model.loss.kind {config.world_model.loss.kind!r} has no exponent"
-        case ("world_model", "balance", "max_return" | "include_penalty" | "over"):
-            if config.world_model.balance.kind != "reward_adaptive":
-                return f"world_model.balance.kind {config.world_model.balance.kind!r} does not look at returns"
+        case ("world_model", *_):
+            return _idle_world_model_key(config.world_model, key)
+        case ("algorithm", *_):
+            return _idle_algorithm_key(config.algorithm.name, key)
         case ("context", "turns") if config.context.mode == "full":
             return "context.mode 'full' has no window"
         case ("environment", "games", "seed" | "max_receptacles") if config.environment.games.source == "data":
             return "environment.games.source 'data' generates no games"
+    return None
+
+
+def _idle_world_model_key(world_model: WorldModelConfig, key: Key) -> str | None:
+    loss, balance = world_model.loss.kind, world_model.balance.kind
+    match key:
+        case (_, other, *_) if other not in ("enabled", "preset") and not world_model.enabled:
+            return "world_model.enabled is false"
+        case (_, "loss", "rho") if loss != "cmae":
+            return f"world_model.loss.kind {loss!r} clips nothing"
+        case (_, "loss", "q") if loss != "gce":
+            return f"world_model.loss.kind {loss!r} has no exponent"
+        case (_, "balance", "max_return" | "include_penalty" | "over") if balance != "reward_adaptive":
+            return f"world_model.balance.kind {balance!r} does not look at returns"
     return None
 
 

@@ -340,7 +340,7 @@ class ExperimentConfig(Section):
         if self.world_model.enabled and self.world_model.inverse_dynamics and self.context.mode == "full":
             raise impossible(
                 "world_model.inverse_dynamics",
-                "rows of their own for inverse dynamics are impossible with context.mode 'full', where an episode is a row",
+                "inverse dynamics needs a row a transition, and with context.mode 'full' an episode is a row",
                 "set context.mode to 'window'",
             )
         if self.world_model.admissible_in_target and not self.prompt.admissible:

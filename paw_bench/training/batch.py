@@ -28,7 +28,7 @@ def plan_steps(rows: Sequence[Row], *, steps: int, micro_batch_rows: int, seed: 
     for chunk in np.array_split(order, steps):
         by_length = chunk[np.argsort(lengths[chunk], kind="stable")]
         count = -(-len(chunk) // micro_batch_rows)
-        plan.append([torch.from_numpy(part) for part in np.array_split(by_length, count)])
+        plan.append([torch.from_numpy(part) for part in np.array_split(by_length, count)] if count else [])
     return plan
 
 

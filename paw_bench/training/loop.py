@@ -28,6 +28,7 @@ from paw_bench.rollout.rows import Row, rows_of
 from paw_bench.training import random_state
 from paw_bench.training.arguments import TrlConfig, arguments_of, steps_per_update
 from paw_bench.training.columns import world_model_columns
+from paw_bench.training.gradient_parts import NO_PARTS, GradientParts
 from paw_bench.training.health import TrainingDiverged
 from paw_bench.training.mixin import Batch, WorldModelMixin
 from paw_bench.training.record import Rollout, update_record
@@ -78,6 +79,7 @@ class UpdateLoop(WorldModelMixin):
         self.updates_done = 0
         self._target = 0
         self._step_logs: list[dict[str, float]] = []
+        self._parts: GradientParts | None = None
         self._steps_per_update = steps_per_update(config.experiment.algorithm)
         self.reset_measurements()
         if config.experiment.algorithm.kl_coefficient and not model.config._name_or_path:
@@ -148,6 +150,8 @@ class UpdateLoop(WorldModelMixin):
 
     def finish_update(self) -> bool:
         """Count the update that just ended, report it, and say whether training may stop here."""
+        if self.part == "separate":
+            self.train_world_model_alone(self._batches_of_steps())
         self.updates_done += 1
         record = update_record(
             update=self.updates_done,
@@ -158,9 +162,10 @@ class UpdateLoop(WorldModelMixin):
             rl_loss=sum(self.rl_losses) / self._steps_per_update,
             logprob_gap=self.logprob_gap,
             padding_share=self._padding_share,
-            enabled=self.world_model.enabled,
+            enabled=self.part != "none",
+            gradients=self._parts.measured(self.accelerator) if self._parts else NO_PARTS,
         )
-        self._step_logs = []
+        self._step_logs, self._parts, self.gradient_parts = [], None, None
         self.on_update(record, self)
         return self.updates_done >= self._target
 
@@ -180,9 +185,10 @@ class UpdateLoop(WorldModelMixin):
         return norm
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """TRL's, told whether this is the update's first pass: diagnostics see every row once."""
+        """TRL's, told whether this is the update's first pass (diagnostics see every row once), or its first step."""
         step = self.state.global_step % self._steps_per_update
         self.measuring = step < self.run.experiment.algorithm.optimizer_steps
+        self.gradient_parts = self._parts if step == 0 else None
         loss: torch.Tensor = super().training_step(*args, **kwargs)  # type: ignore[no-untyped-call]
         return loss
 
@@ -191,7 +197,9 @@ class UpdateLoop(WorldModelMixin):
     def collect_rows(self) -> list[Row]:
         """The next update's episodes as rows; starts the update's measurements."""
         started = time.monotonic()
-        self.reset_measurements()
+        self.begin_update(self.updates_done + 1)
+        if self._measures_parts():
+            self._parts = GradientParts(self.model.parameters())
         # In train mode, gradient checkpointing would take the KV cache from the engine.
         self.model.eval()
         episodes = sorted(self.collect(self.updates_done + 1), key=lambda episode: (episode.group, episode.index))
@@ -199,6 +207,18 @@ class UpdateLoop(WorldModelMixin):
         rows = rows_of(episodes, self.run.experiment.context.mode)
         self._rollout_done = Rollout(episodes, rows, started=started, seconds=time.monotonic() - started)
         return rows
+
+    def _measures_parts(self) -> bool:
+        """Whether the update that begins measures the gradients of RL and world model apart, in its first step."""
+        every = self.run.execution.gradient_parts_every
+        joint = self.part == "joint" and self.world_model.schedule.rl_term
+        return joint and every > 0 and (self.updates_done + 1) % every == 0
+
+    def _batches_of_steps(self) -> list[list[Batch]]:
+        """The update's micro-batches, by the optimizer step of a pass that they belong to."""
+        batches: list[Batch] = self._buffered_inputs  # type: ignore[attr-defined]
+        size = self.args.gradient_accumulation_steps
+        return [batches[first : first + size] for first in range(0, len(batches), size)]
 
     def _trl_options(self) -> dict[str, Any]:
         """What else TRL's trainer is made with."""
@@ -252,13 +272,7 @@ class UpdateLoop(WorldModelMixin):
     @torch.no_grad()
     def _score_pass(self, model: torch.nn.Module | None, batch: Batch) -> tuple[Any, ...]:
         """A pass over a batch without gradient, `execution.micro_batch_rows` rows at a time."""
-        return self._get_per_token_logps_and_entropies(
-            model,
-            torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
-            torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
-            batch["completion_ids"].size(1),
-            batch_size=self.run.execution.micro_batch_rows,
-        )
+        return self._pass(model, batch, self.run.execution.micro_batch_rows)
 
 
 def action_mask(batch: Batch) -> Tensor:

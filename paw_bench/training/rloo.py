@@ -53,9 +53,9 @@ class PawRLOOTrainer(UpdateLoop, RLOOTrainer):
         logps, *rest = super()._get_per_token_logps_and_entropies(*args, **kwargs)
         return (logps if self._actions is None else logps * self._actions, *rest)
 
-    def _score_pass(self, model: torch.nn.Module | None, batch: Batch) -> tuple[Any, ...]:
+    def _pass(self, model: torch.nn.Module | None, batch: Batch, rows: int | None = None) -> tuple[Any, ...]:
         self._actions = None
-        return super()._score_pass(model, batch)
+        return super()._pass(model, batch, rows)
 
     def _rl_loss(self, model: torch.nn.Module, inputs: Batch) -> Tensor:
         self._actions = action_mask(inputs)
