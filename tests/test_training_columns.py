@@ -23,14 +23,14 @@ def turn(entropy, length, reward):
 
 @st.composite
 def updates(draw):
-    """Episodes of an update; all entropies differ, so that no tie depends on the order."""
+    """Episodes of an update; all entropies differ (and none is 0), so that no tie depends on the order."""
     counts = [draw(st.integers(1, 4)) for _ in range(GROUPS * SIZE)]
     scores = iter(draw(st.permutations(range(sum(counts)))))
     episodes = []
     for number, count in enumerate(counts):
         won = draw(st.booleans())
         turns = [
-            turn(0.1 * next(scores), draw(st.integers(1, 6)), 10.0 if won and place + 1 == count else 0.0)
+            turn(0.1 + 0.1 * next(scores), draw(st.integers(1, 6)), 10.0 if won and place + 1 == count else 0.0)
             for place in range(count)
         ]
         group, index = divmod(number, SIZE)

@@ -199,7 +199,7 @@ class UpdateLoop(WorldModelMixin):
         started = time.monotonic()
         self.begin_update(self.updates_done + 1)
         if self._measures_parts():
-            self._parts = GradientParts(self.model.parameters())
+            self._parts = self.gradient_parts = GradientParts(self.model.parameters())
         # In train mode, gradient checkpointing would take the KV cache from the engine.
         self.model.eval()
         episodes = sorted(self.collect(self.updates_done + 1), key=lambda episode: (episode.group, episode.index))
