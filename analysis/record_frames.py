@@ -10,7 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from analysis.frames import EPISODES, EVALUATION, FIXED_TRANSITIONS, METRICS, RUN_KEY, SPARSE, Columns, Table, checked, table
+from analysis.frames import (
+    EPISODES,
+    EVALUATION,
+    FIXED_TRANSITIONS,
+    METRICS,
+    RUN_KEY,
+    SPARSE,
+    Columns,
+    Table,
+    checked,
+    table,
+)
 from paw_bench.store.jsonl import Record
 
 Row = dict[str, Any]

@@ -79,25 +79,18 @@ def play(config: RunConfig) -> list[Episode]:
         import torch
 
         from paw_bench import models
-        from paw_bench.rollout.codec import TurnCodec
         from paw_bench.rollout.collector import Collector
-        from paw_bench.rollout.engine import TransformersEngine
         from paw_bench.training.tasks import assignments_of_update
 
         torch.set_num_threads(config.execution.threads)
         model, tokenizer = models.load(config.experiment.model, config.execution.device)
-        engine = TransformersEngine(
-            model,
-            end_id=tokenizer.eos_token_id,
-            pad_id=tokenizer.pad_token_id,
-            max_tokens=config.experiment.context.max_response_tokens,
-            batch=config.execution.generation_batch,
-        )
-        codec = TurnCodec(tokenizer, config.experiment.prompt, config.experiment.context)
         assignments = assignments_of_update(
             tasks, seed=0, update=1, groups=algorithm.groups, group_size=algorithm.group_size
         )
-        return Collector(config.experiment, pool, engine, codec).collect(assignments, 1.0)
+        collector = Collector.with_model(
+            config.experiment, pool, model, tokenizer, batch=config.execution.generation_batch
+        )
+        return collector.collect(assignments, 1.0)
 
 
 def train_ours(config: RunConfig, episodes: list[Episode]) -> float:

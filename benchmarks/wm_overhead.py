@@ -127,9 +127,7 @@ class Bench:
         import torch
 
         from paw_bench import models
-        from paw_bench.rollout.codec import TurnCodec
         from paw_bench.rollout.collector import Collector
-        from paw_bench.rollout.engine import TransformersEngine
         from paw_bench.training.build import build_trainer
 
         config = configs["none"]
@@ -148,16 +146,13 @@ class Bench:
                 output_dir=Path(tempfile.mkdtemp()),
             )
         self._start = {arm: copy.deepcopy(trainer.model.state_dict()) for arm, trainer in self._trainers.items()}
-        plays = self._trainers["none"].model
-        engine = TransformersEngine(
-            plays,
-            end_id=tokenizer.eos_token_id,
-            pad_id=tokenizer.pad_token_id,
-            max_tokens=config.experiment.context.max_response_tokens,
+        self.collector = Collector.with_model(
+            config.experiment,
+            pool,
+            self._trainers["none"].model,
+            tokenizer,
             batch=config.execution.generation_batch,
         )
-        codec = TurnCodec(tokenizer, config.experiment.prompt, config.experiment.context)
-        self.collector = Collector(config.experiment, pool, engine, codec)
 
     def train(self, arm: str, episodes: list[Episode]) -> Cost:
         """Train one update of an arm on the episodes, from the initial weights."""

@@ -33,7 +33,9 @@ def timeless(record):
 def test_a_resumed_run_is_bit_identical_to_an_unbroken_one(tmp_path, mode, name):
     """The critic's weights and its optimizer's state included."""
     unbroken, records = tiny_model(), []
-    trainer = make_trainer(config_of(mode, name), unbroken, tmp_path, on_update=lambda record, _: records.append(record))
+    trainer = make_trainer(
+        config_of(mode, name), unbroken, tmp_path, on_update=lambda record, _: records.append(record)
+    )
     trainer.train_to(UPDATES)
 
     killed = tiny_model()
