@@ -93,6 +93,9 @@ METRICS: Columns = {
 """One row a run and update (1-based): the record of docs/architecture.md with its groups flattened to dotted names.
 Numbers beyond these, which later versions may log, follow in alphabetical order."""
 
+SPARSE = frozenset({"gradients.rl", "gradients.wm", "gradients.cosine"})
+"""Metrics that only some updates measure, by design (`execution.gradient_parts_every`)."""
+
 EPISODES: Columns = {
     **RUN_KEY,
     "phase": "str",

@@ -10,7 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from analysis.frames import EPISODES, EVALUATION, FIXED_TRANSITIONS, METRICS, RUN_KEY, Columns, Table, checked, table
+from analysis.frames import (
+    EPISODES,
+    EVALUATION,
+    FIXED_TRANSITIONS,
+    METRICS,
+    RUN_KEY,
+    SPARSE,
+    Columns,
+    Table,
+    checked,
+    table,
+)
 from paw_bench.store.jsonl import Record
 
 Row = dict[str, Any]
@@ -58,7 +69,7 @@ def metrics_table(records: Sequence[Record]) -> tuple[Table, list[str]]:
     lines = []
     for name, column in metrics.items():
         missing = np.isnan(column)
-        if 0 < missing.sum() < len(missing):
+        if 0 < missing.sum() < len(missing) and name not in SPARSE:
             lines.append(
                 f"metrics.jsonl: {name} has no value in {missing.sum()} of {len(missing)} updates "
                 f"(first: update {missing.argmax() + 1}); means leave these updates out"

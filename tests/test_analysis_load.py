@@ -161,6 +161,20 @@ def test_a_missing_value_stays_missing_and_is_said(sweep: Sweep) -> None:
     assert "wm.loss has no value in 1 of 3 updates (first: update 2)" in only_problem(results)
 
 
+def test_a_metric_that_only_some_updates_measure_is_no_problem(sweep: Sweep) -> None:
+    folder = sweep.running("paw", 0, updates=3)
+    records = read_lines(folder / "metrics.jsonl")
+    for number, record in enumerate(records):
+        measured = number == 1
+        record["gradients"] = (
+            {"rl": 2.0, "wm": 1.0, "cosine": 0.5} if measured else dict.fromkeys(("rl", "wm", "cosine"))
+        )
+    write_lines(folder / "metrics.jsonl", records)
+    results = load(sweep.path)
+    assert results.metrics["gradients.cosine"].isna().tolist() == [True, False, True]
+    assert not any("gradients" in problem for problem in results.problems)
+
+
 def spoil(record: dict, key: str, value: object) -> None:
     record[key] = value
 

@@ -134,7 +134,40 @@ def test_a_bad_file_is_refused_where_it_is_bad(tmp_path, text, line, key, words)
             "needs a lambda",
         ),
         ("{ world_model: { preset: paw, balance: { value: 0.5 } } }", "world_model.balance.value", "no fixed lambda"),
+        (
+            "{ world_model: { preset: paw, balance: { kind: linear, value: 0.5 } } }",
+            "world_model.balance.final",
+            "needs the last update's lambda",
+        ),
+        (
+            "{ world_model: { preset: echo, balance: { final: 0.1 } } }",
+            "world_model.balance.final",
+            "set final to null",
+        ),
+        (
+            "{ world_model: { preset: tapo, schedule: { rl_term: false } } }",
+            "world_model.schedule.rl_term",
+            "set every to 1",
+        ),
+        (
+            "{ world_model: envrl, context: { mode: full } }",
+            "world_model.inverse_dynamics",
+            "set context.mode to 'window'",
+        ),
+        (
+            "{ world_model: { preset: paw, admissible_in_target: true }, prompt: { admissible: false } }",
+            "world_model.admissible_in_target",
+            "set prompt.admissible to true",
+        ),
         ("{ rollout: { temperature: 0.7 } }", "rollout.temperature", "set rollout.temperature to 1.0"),
+        ("{ algorithm: { group_size: 1 } }", "algorithm.group_size", "set group_size to 2 or more, or name to 'ppo'"),
+        ("{ algorithm: { name: ppo, groups: 1, group_size: 1 } }", "algorithm.groups", "set groups to 2 or more"),
+        ("{ algorithm: { name: gigpo } }", "algorithm.scale_advantages", "set it to 'group' or 'none'"),
+        (
+            "{ algorithm: { name: rloo, scale_advantages: group } }",
+            "algorithm.scale_advantages",
+            "set it to 'none' or 'batch'",
+        ),
         ("{ evaluation: { games: 141 } }", "evaluation.games", "has only 140 games"),
     ],
 )

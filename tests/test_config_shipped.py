@@ -19,7 +19,7 @@ from paw_bench.sweep.plan import plan
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_experiment_plans_at_every_scale(path, scale):
     planned = plan(load_experiment_file(path, scale=scale))
-    assert len(planned.runs) == len(planned.file.arms) * len(planned.file.seeds)
+    assert len(planned.runs) == len(planned.file.arms) * planned.points * len(planned.file.seeds)
     assert planned.file.description
 
 
@@ -62,6 +62,30 @@ def test_the_ablation_has_the_arms_of_the_method_and_its_controls():
         "ce",
         "sequence",
     )
+
+
+def test_main_has_the_neighbours_and_their_deltas_are_what_the_papers_changed():
+    file = load_experiment_file(ROOT / "experiments" / "main.yaml")
+    arms = {arm: file.resolve(arm, {}).world_model for arm in file.arms}
+    echo, tapo, envrl = arms["echo"], arms["tapo"], arms["envrl"]
+    alone = echo.schedule.model_copy(update={"rl_term": False})
+    assert arms["echo env-only"] == echo.model_copy(update={"schedule": alone})
+    assert (tapo.loss.kind, tapo.schedule.every, tapo.schedule.separate) == ("ce", 4, True)
+    assert (envrl.loss.kind, envrl.inverse_dynamics, envrl.balance.value) == ("ce", True, 0.2)
+    assert {arms[name].selection.score for name in ("echo", "tapo", "envrl")} == {"none"}
+    assert arms["paw + random tokens"] == arms["paw"].model_copy(update={"targets": "random_tokens"})
+
+
+def test_the_sensitivity_changes_one_number_an_arm_around_the_paper_s():
+    file = load_experiment_file(ROOT / "experiments" / "sensitivity.yaml")
+    changes = plan(file).changes
+    assert changes.pop("paw") == {}
+    assert list(changes.pop("grpo")) != []
+    assert all(len(change) == 1 for change in changes.values())
+    assert {values for change in changes.values() for values in change.items()} == {
+        *(("world_model.selection.alpha", (0.75, alpha)) for alpha in (0.25, 0.5, 1.0)),
+        *(("world_model.loss.rho", (0.2, rho)) for rho in (0.05, 0.1, 0.4, 0.8)),
+    }
 
 
 def test_the_quickstart_is_three_arms_and_two_seeds_at_the_embedded_scale():

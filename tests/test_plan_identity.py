@@ -7,10 +7,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from paw_bench.config.merge import merge, nest
+from paw_bench.config.merge import leaves, merge, nest
 from paw_bench.config.messages import all_keys, keys_at
 from paw_bench.config.schema import ExperimentConfig, RunConfig
-from paw_bench.sweep.identity import canonical_json, run_id, run_ids
+from paw_bench.sweep.identity import LATER_KEYS, canonical_json, hashed_part, run_id, run_ids
 
 GOLDEN = "8ccb1f084505"
 """Run id of the default config. A change here gives every finished run a new name: it needs a new schema version."""
@@ -82,6 +82,27 @@ def test_configs_have_one_id_exactly_when_they_are_equal(left, right):
 
 def test_the_id_of_the_defaults_never_changes():
     assert run_id(ExperimentConfig()) == GOLDEN
+
+
+def test_a_key_younger_than_the_first_ids_counts_once_it_is_changed():
+    ids = {
+        run_id(ExperimentConfig.model_validate({"algorithm": section}))
+        for section in ({}, {"ppo": {"discount": 0.9}}, {"gigpo": {"discount": 0.9}})
+    }
+    assert len(ids) == 3
+    assert GOLDEN in ids
+
+
+def test_a_later_key_names_a_new_run_only_where_it_is_used():
+    """Ids from before the key was there stand; every key that is left out has a field, at its default."""
+    document = ExperimentConfig().model_dump()
+    kept = hashed_part(document)
+    assert "schedule" not in kept["world_model"]
+    assert document == ExperimentConfig().model_dump()
+    left_out = {key for key, _ in leaves(document)} - {key for key, _ in leaves(kept)}
+    assert left_out == {key for key, _ in leaves(LATER_KEYS)}
+    used = ExperimentConfig.model_validate({"world_model": {"schedule": {"every": 2}}})
+    assert run_id(used) != GOLDEN
 
 
 def test_a_whole_number_and_its_float_are_one_run():

@@ -116,11 +116,20 @@ def test_an_impossible_axis_value_names_the_arm_and_the_point(tmp_path):
             "arms.x.world_model.balance.max_return",
             "constant",
         ),
+        ("world_model: { preset: paw, loss: { q: 0.5 } }", "arms.x.world_model.loss.q", "has no exponent"),
+        (
+            "world_model: { preset: tapo, balance: { over: update } }",
+            "arms.x.world_model.balance.over",
+            "does not look at returns",
+        ),
         (
             "context: { mode: full, turns: 3 }, algorithm: { penalty_credit: episode }",
             "arms.x.context.turns",
             "has no window",
         ),
+        ("algorithm: { ppo: { discount: 0.9 } }", "arms.x.algorithm.ppo.discount", "algorithm.name is 'grpo'"),
+        ("algorithm: { name: rloo, loss_type: grpo }", "arms.x.algorithm.loss_type", "averages over rows"),
+        ("algorithm: { name: ppo, penalty_credit: episode }", "arms.x.algorithm.penalty_credit", "at its own turn"),
         ("environment: { games: { source: data, seed: 3 } }", "arms.x.environment.games.seed", "generates no games"),
     ],
 )

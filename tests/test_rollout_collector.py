@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from paw_bench.config.schema import ContextConfig, EnvironmentConfig, ExperimentConfig, GamesConfig, PromptConfig
+from paw_bench.config.schema import (
+    ContextConfig,
+    EnvironmentConfig,
+    ExperimentConfig,
+    GamesConfig,
+    PromptConfig,
+    WorldModelConfig,
+)
 from paw_bench.envs.panels import load_panels
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.evaluation.fixed_transitions import measure, play_fixed_transitions
@@ -39,12 +46,15 @@ def policy():
     return build_model(SizeConfig(hidden=32, intermediate=64, layers=1, heads=2), tokenizer, seed=0), tokenizer
 
 
-def collector_of(mode: str, pool, policy, *, batch: int = 64, limit: int = 256) -> Collector:
+def collector_of(
+    mode: str, pool, policy, *, batch: int = 64, limit: int = 256, style="compact", world_model=None
+) -> Collector:
     model, tokenizer = policy
     config = ExperimentConfig(
         environment=ENVIRONMENT,
-        prompt=PromptConfig(style="compact"),
+        prompt=PromptConfig(style=style),
         context=ContextConfig(mode=mode, max_prompt_tokens=limit, max_response_tokens=5),
+        world_model=world_model or WorldModelConfig(),
     )
     engine = TransformersEngine(
         model, end_id=tokenizer.eos_token_id, pad_id=tokenizer.pad_token_id, max_tokens=5, batch=batch
@@ -71,6 +81,27 @@ def test_rows_hold_what_was_sampled_and_what_the_environment_wrote(mode, panels,
         assert tokens[Source.ACTION] == [token for turn in turns for token in turn.action_ids]
         told = "".join(turn.observation_text for turn in turns)
         assert collector.codec.decode(tokens[Source.OBSERVATION]) == told
+
+
+@pytest.mark.parametrize("mode", ["window", "full"])
+def test_the_admissible_actions_can_belong_to_the_target(mode, panels, pool, policy):
+    """Then an observation ends in the list that the next prompt shows; with full contexts it is not said again."""
+    listed = WorldModelConfig(enabled=True, admissible_in_target=True)
+    collector = collector_of(mode, pool, policy, limit=8192, style="chat", world_model=listed)
+    decode = collector.codec.decode
+    for episode in collector.collect(assignments_of(panels)[:2], 1.0):
+        for turn, following in zip(episode.turns, episode.turns[1:], strict=False):
+            target = decode(turn.observation_ids)
+            assert target.startswith(turn.observation_text + "\n")
+            actions = target.removeprefix(turn.observation_text + "\n")
+            assert "'look'" in actions
+            assert actions in decode(following.context_ids)
+            if mode == "full":
+                told = turn.context_ids + turn.action_ids + turn.separator_ids + turn.observation_ids
+                assert following.context_ids[: len(told)] == told
+                assert actions not in decode(following.context_ids[len(told) :])
+        last = episode.turns[-1]
+        assert decode(last.observation_ids) == last.observation_text
 
 
 @pytest.mark.parametrize("mode", ["window", "full"])

@@ -12,7 +12,8 @@ from training_data import collect_from, run_config, tiny_model
 
 from paw_bench.rollout.episode import Source
 from paw_bench.rollout.rows import Row, rows_of
-from paw_bench.training.batch import micro_batch, plan_steps, row_advantages
+from paw_bench.training.advantages.rows import row_advantages
+from paw_bench.training.batch import micro_batch, plan_steps
 from paw_bench.training.columns import replace_targets, world_model_columns
 
 CONFIG = run_config()
@@ -175,8 +176,29 @@ def test_lambda_follows_the_configured_return(episodes, balance, max_return, pen
     assert columns.lambda_mean == pytest.approx(statistics.fmean(min(max(value, 0.0), 1.0) for value in lambdas))
 
 
-def test_a_constant_lambda_ignores_the_returns(episodes):
-    balance = {"kind": "constant", "value": 0.05}
-    experiment = run_config(world_model={"enabled": True, "balance": balance}).experiment
-    columns = world_model_columns(rows_of(episodes, "window"), episodes, experiment, update=1)
-    assert columns.lambda_mean == pytest.approx(0.05)
+@pytest.mark.parametrize(
+    ("balance", "update", "expected"),
+    [
+        ({"kind": "constant", "value": 0.05}, 1, 0.05),
+        ({"kind": "linear", "value": 0.9, "final": 0.1}, 2, 0.7),
+        ({"kind": "cosine", "value": 0.9, "final": 0.1}, 3, 0.5),
+    ],
+)
+def test_a_fixed_lambda_ignores_the_returns(episodes, balance, update, expected):
+    experiment = run_config(world_model={"enabled": True, "balance": balance}, updates=5).experiment
+    columns = world_model_columns(rows_of(episodes, "window"), episodes, experiment, update=update)
+    assert columns.lambda_mean == pytest.approx(expected)
+
+
+def test_one_lambda_over_the_update_weighs_all_groups_alike(episodes):
+    """As PPO may want it, whose groups are single episodes."""
+    rows, weighed = rows_of(episodes, "window"), {}
+    for over in ("group", "update"):
+        balance = {"over": over, "max_return": 20.0}
+        experiment = run_config(world_model={"enabled": True, "balance": balance}).experiment
+        columns = world_model_columns(rows, episodes, experiment, update=1)
+        totals = [sum(w.sum() for w, row in zip(columns.weights, rows, strict=True) if row.group == g) for g in (0, 1)]
+        weighed[over] = totals
+    mean = statistics.fmean(episode.env_return for episode in episodes)
+    assert weighed["update"] == pytest.approx([(1 - mean / 20.0) * 2 / 2] * 2, rel=1e-5)
+    assert weighed["group"][0] != pytest.approx(weighed["group"][1])

@@ -9,7 +9,7 @@ from trl import GRPOTrainer
 
 from paw_bench.rollout.episode import Source
 from paw_bench.rollout.rows import rows_of
-from paw_bench.training.arguments import grpo_arguments
+from paw_bench.training.arguments import arguments_of
 
 UPDATES = 3
 
@@ -33,7 +33,7 @@ def train_with_plain_trl(config, model, folder):
     trainer = GRPOTrainer(
         model=model,
         reward_funcs=[lambda returns, **_: returns],
-        args=grpo_arguments(config, folder),
+        args=arguments_of(config, folder),
         train_dataset=Dataset.from_dict({"prompt": [""] * config.experiment.algorithm.groups}),
         processing_class=tiny_tokenizer(),
         rollout_func=rollout_func,

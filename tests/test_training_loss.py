@@ -6,7 +6,17 @@ from dataclasses import replace
 
 import pytest
 import torch
-from training_data import collect_from, gradients_of_steps, make_trainer, parameters, run_config, tiny_model
+from training_data import (
+    assert_same_gradient,
+    collect_from,
+    full_log_softmax,
+    gradients_of_steps,
+    make_trainer,
+    parameters,
+    reference_gradient,
+    run_config,
+    tiny_model,
+)
 from transformers import AutoModelForCausalLM
 
 from paw_bench.rollout.episode import Source
@@ -79,21 +89,8 @@ def reference_world_model_loss(model, episodes, rho=0.2, max_return=10.0, alpha=
     return torch.stack(group_losses).mean()
 
 
-def full_log_softmax(model, row) -> torch.Tensor:
-    return model(input_ids=torch.tensor([row.prompt_ids + row.completion_ids])).logits[0].log_softmax(-1)
-
-
 def sorted_episodes(episodes):
     return sorted(episodes, key=lambda episode: (episode.group, episode.index))
-
-
-def reference_gradient(model, loss: torch.Tensor) -> torch.Tensor:
-    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, list(model.parameters()))])
-
-
-def assert_same_gradient(measured: torch.Tensor, expected: torch.Tensor) -> None:
-    """Equal up to float32 rounding, seen from the largest component."""
-    assert (measured - expected).abs().max() <= 3e-6 * expected.abs().max()
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,19 @@ UPDATES = 4
 CHANGING = {"epochs": 2, "lr_schedule": "linear", "warmup_steps": 2, "weight_decay": 0.1}
 
 
-def config_of(mode):
+ALGORITHMS = {
+    "grpo": {},
+    "rloo": {"name": "rloo", "scale_advantages": "none"},
+    "gigpo": {"name": "gigpo"},
+    "ppo": {"name": "ppo", "scale_advantages": "batch", "ppo": {"critic_learning_rate": 1e-2}},
+}
+
+
+def config_of(mode, name="grpo"):
     world_model = {"enabled": True, "selection": {"score": "random"}}
     if mode == "window":
         world_model["targets"] = "shuffled"
-    return run_config(mode, algorithm=CHANGING, world_model=world_model, updates=UPDATES)
+    return run_config(mode, algorithm=CHANGING | ALGORITHMS[name], world_model=world_model, updates=UPDATES)
 
 
 def timeless(record):
@@ -21,20 +29,24 @@ def timeless(record):
 
 
 @pytest.mark.parametrize("mode", ["full", "window"])
-def test_a_resumed_run_is_bit_identical_to_an_unbroken_one(tmp_path, mode):
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_resumed_run_is_bit_identical_to_an_unbroken_one(tmp_path, mode, name):
+    """The critic's weights and its optimizer's state included."""
     unbroken, records = tiny_model(), []
-    trainer = make_trainer(config_of(mode), unbroken, tmp_path, on_update=lambda record, _: records.append(record))
+    trainer = make_trainer(
+        config_of(mode, name), unbroken, tmp_path, on_update=lambda record, _: records.append(record)
+    )
     trainer.train_to(UPDATES)
 
     killed = tiny_model()
-    trainer = make_trainer(config_of(mode), killed, tmp_path)
+    trainer = make_trainer(config_of(mode, name), killed, tmp_path)
     trainer.train_to(2)
     trainer.save_checkpoint(tmp_path / "checkpoint")
     trainer.train_to(3)
     assert not torch.equal(parameters(killed), parameters(unbroken))
 
     resumed, later = tiny_model(seed=5), []
-    trainer = make_trainer(config_of(mode), resumed, tmp_path, on_update=lambda record, _: later.append(record))
+    trainer = make_trainer(config_of(mode, name), resumed, tmp_path, on_update=lambda record, _: later.append(record))
     torch.rand(7)
     trainer.load_checkpoint(tmp_path / "checkpoint")
     assert trainer.updates_done == 2

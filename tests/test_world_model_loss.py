@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paw_bench.world_model.balance import constant, reward_adaptive
+from paw_bench.world_model.balance import constant, reward_adaptive, scheduled
 from paw_bench.world_model.loss import token_loss
 from paw_bench.world_model.term import NOTHING, world_model_term
 
@@ -29,11 +29,12 @@ def label_logps(p: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
         ("cmae", [0.95, 0.8, 0.0], [-0.05 * 0.95, -0.2 * 0.8, 0.0], [False, False, True]),
         ("mae", [0.95, 0.8, 0.3], [-0.05 * 0.95, -0.2 * 0.8, -0.7 * 0.3], [False, False, False]),
         ("ce", [-math.log(p) for p in P], [-0.95, -0.8, -0.3], [False, False, False]),
+        ("gce", [2 * (1 - p**0.5) for p in P], [-(p**0.5) * (1 - p) for p in P], [False, False, False]),
     ],
 )
 def test_value_gradient_to_the_label_logit_and_clipping(kind, values, gradients, clipped):
     logits, logps = label_logps(P)
-    losses, mask = token_loss(kind, logps, rho=0.2 + 1e-12)
+    losses, mask = token_loss(kind, logps, rho=0.2 + 1e-12, q=0.5)
     losses.sum().backward()
     assert losses.tolist() == pytest.approx(values)
     assert logits.grad[:, 0].tolist() == pytest.approx(gradients)
@@ -42,7 +43,14 @@ def test_value_gradient_to_the_label_logit_and_clipping(kind, values, gradients,
 
 def test_cmae_with_rho_one_is_mae():
     _, logps = label_logps(P)
-    assert torch.equal(token_loss("cmae", logps, rho=1.0)[0], token_loss("mae", logps, rho=0.2)[0])
+    assert torch.equal(token_loss("cmae", logps, rho=1.0, q=0.7)[0], token_loss("mae", logps, rho=0.2, q=0.7)[0])
+
+
+def test_generalised_cross_entropy_goes_from_cross_entropy_to_mae():
+    _, logps = label_logps(P)
+    losses = {q: token_loss("gce", logps, rho=0.2, q=q)[0] for q in (1e-9, 1.0)}
+    assert torch.allclose(losses[1e-9], token_loss("ce", logps, rho=0.2, q=0.7)[0], rtol=1e-6)
+    assert torch.allclose(losses[1.0], token_loss("mae", logps, rho=0.2, q=0.7)[0])
 
 
 def test_lambda_is_the_share_of_the_return_that_is_missing_and_stays_between_0_and_1():
@@ -52,8 +60,15 @@ def test_lambda_is_the_share_of_the_return_that_is_missing_and_stays_between_0_a
     assert constant(0.05, groups=2).tolist() == [0.05, 0.05]
 
 
+@pytest.mark.parametrize(("kind", "quarter"), [("linear", 0.65), ("cosine", 0.8 - 0.6 * (1 - math.sqrt(0.5)) / 2)])
+def test_a_scheduled_lambda_goes_from_the_first_update_to_the_last(kind, quarter):
+    values = [scheduled(kind, first=0.8, last=0.2, update=update, updates=5) for update in range(1, 6)]
+    assert values == pytest.approx([0.8, quarter, 0.5, 1.0 - quarter, 0.2])
+    assert scheduled(kind, first=0.8, last=0.2, update=1, updates=1) == 0.8
+
+
 def term(logps, weights, measure, observed, kind="cmae"):
-    return world_model_term(logps, weights=weights, measure=measure, observed=observed, kind=kind, rho=0.2)
+    return world_model_term(logps, weights=weights, measure=measure, observed=observed, kind=kind, rho=0.2, q=0.7)
 
 
 def test_term_and_diagnostics_of_a_tiny_batch():
@@ -69,7 +84,7 @@ def test_term_and_diagnostics_of_a_tiny_batch():
     assert diagnostics + NOTHING == diagnostics
 
 
-@pytest.mark.parametrize("kind", ["cmae", "mae", "ce"])
+@pytest.mark.parametrize("kind", ["cmae", "mae", "ce", "gce"])
 def test_rows_and_tokens_of_weight_0_add_nothing_even_with_impossible_labels(kind):
     logps = torch.log(torch.tensor([[0.1, 0.0], [0.0, 0.0]])).requires_grad_()
     one = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
@@ -82,7 +97,7 @@ def test_rows_and_tokens_of_weight_0_add_nothing_even_with_impossible_labels(kin
     assert logps.grad.flatten()[1:].tolist() == [0.0, 0.0, 0.0]
 
 
-@given(st.integers(0, 2**16), st.integers(1, 5), st.sampled_from(["cmae", "mae", "ce"]))
+@given(st.integers(0, 2**16), st.integers(1, 5), st.sampled_from(["cmae", "mae", "ce", "gce"]))
 def test_any_split_into_micro_batches_has_the_same_loss_gradient_and_diagnostics(seed, rows, kind):
     generator = torch.Generator().manual_seed(seed)
     logps = -3 * torch.rand((6, 4), generator=generator, dtype=torch.float64)

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM,
 from paw_bench.config.schema import RunConfig
 from paw_bench.rollout.episode import Episode, Turn
 from paw_bench.training.build import build_trainer
-from paw_bench.training.grpo import PawGRPOTrainer
+from paw_bench.training.loop import UpdateLoop
 
 VOCABULARY = 40
 
@@ -78,7 +78,7 @@ def run_config(
     return RunConfig.model_validate({"experiment": experiment, "execution": {"micro_batch_rows": micro_batch_rows}})
 
 
-def make_trainer(config: RunConfig, model, folder, *, collect=None, on_update=None) -> PawGRPOTrainer:
+def make_trainer(config: RunConfig, model, folder, *, collect=None, on_update=None) -> UpdateLoop:
     """The trainer on synthetic episodes of `model`."""
     return build_trainer(
         config,
@@ -92,8 +92,9 @@ def make_trainer(config: RunConfig, model, folder, *, collect=None, on_update=No
 
 def gradients_of_steps(config: RunConfig, model, folder, collect, records=None) -> list[torch.Tensor]:
     """The flat gradient of each optimizer step of an update, all taken at the initial weights and not clipped."""
-    still = {"learning_rate": 1e-30, "max_grad_norm": 1e9}
-    algorithm = config.experiment.algorithm.model_copy(update=still)
+    algorithm = config.experiment.algorithm
+    critic = algorithm.ppo.model_copy(update={"critic_learning_rate": 1e-30})
+    algorithm = algorithm.model_copy(update={"learning_rate": 1e-30, "max_grad_norm": 1e9, "ppo": critic})
     config = config.model_copy(update={"experiment": config.experiment.model_copy(update={"algorithm": algorithm})})
     gradients: list[torch.Tensor] = []
 
@@ -108,6 +109,21 @@ def gradients_of_steps(config: RunConfig, model, folder, collect, records=None) 
     trainer.add_callback(Recorder())
     trainer.train_to(1)
     return gradients
+
+
+def full_log_softmax(model, row) -> torch.Tensor:
+    """Reference: log-probabilities (T, vocabulary) of one unpadded row."""
+    return model(input_ids=torch.tensor([row.prompt_ids + row.completion_ids])).logits[0].log_softmax(-1)
+
+
+def reference_gradient(model, loss: torch.Tensor) -> torch.Tensor:
+    """The flat gradient of `loss`."""
+    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, list(model.parameters()))])
+
+
+def assert_same_gradient(measured: torch.Tensor, expected: torch.Tensor) -> None:
+    """Equal up to float32 rounding, seen from the largest component."""
+    assert (measured - expected).abs().max() <= 3e-6 * expected.abs().max()
 
 
 def parameters(model) -> torch.Tensor:
@@ -125,8 +141,8 @@ def collect_from(model, config: RunConfig):
         draw = random.Random(update)
         episodes = [
             _episode(model, draw, group, index, mode)
-            for group in range(algorithm.groups)
-            for index in range(algorithm.group_size)
+            for group in range(algorithm.tasks)
+            for index in range(algorithm.episodes_per_task)
         ]
         model.train(training)
         return episodes

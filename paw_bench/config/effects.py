@@ -8,7 +8,7 @@ from typing import NamedTuple
 from paw_bench.config.experiment_file import ExperimentFile, Point
 from paw_bench.config.layers import Layer
 from paw_bench.config.merge import Key, leaves
-from paw_bench.config.schema import ExperimentConfig
+from paw_bench.config.schema import ExperimentConfig, WorldModelConfig
 from paw_bench.errors import ConfigError
 
 
@@ -39,17 +39,39 @@ def refuse_idle_keys(file: ExperimentFile, resolved: Iterable[Resolved]) -> None
 def without_effect(config: ExperimentConfig, key: Key) -> str | None:
     """Why setting `key` changes nothing in `config`; None where it is read."""
     match key:
-        case ("world_model", other, *_) if other not in ("enabled", "preset") and not config.world_model.enabled:
-            return "world_model.enabled is false"
-        case ("world_model", "loss", "rho") if config.world_model.loss.kind != "cmae":
-            return f"world_model.loss.kind {config.world_model.loss.kind!r} clips nothing"
-        case ("world_model", "balance", "max_return" | "include_penalty"):
-            if config.world_model.balance.kind == "constant":
-                return "world_model.balance.kind 'constant' does not look at returns"
+        case ("world_model", *_):
+            return _idle_world_model_key(config.world_model, key)
+        case ("algorithm", *_):
+            return _idle_algorithm_key(config.algorithm.name, key)
         case ("context", "turns") if config.context.mode == "full":
             return "context.mode 'full' has no window"
         case ("environment", "games", "seed" | "max_receptacles") if config.environment.games.source == "data":
             return "environment.games.source 'data' generates no games"
+    return None
+
+
+def _idle_world_model_key(world_model: WorldModelConfig, key: Key) -> str | None:
+    loss, balance = world_model.loss.kind, world_model.balance.kind
+    match key:
+        case (_, other, *_) if other not in ("enabled", "preset") and not world_model.enabled:
+            return "world_model.enabled is false"
+        case (_, "loss", "rho") if loss != "cmae":
+            return f"world_model.loss.kind {loss!r} clips nothing"
+        case (_, "loss", "q") if loss != "gce":
+            return f"world_model.loss.kind {loss!r} has no exponent"
+        case (_, "balance", "max_return" | "include_penalty" | "over") if balance != "reward_adaptive":
+            return f"world_model.balance.kind {balance!r} does not look at returns"
+    return None
+
+
+def _idle_algorithm_key(algorithm: str, key: Key) -> str | None:
+    match key:
+        case (_, "gigpo" | "ppo" as section, *_) if algorithm != section:
+            return f"algorithm.name is {algorithm!r}"
+        case (_, "loss_type") if algorithm == "rloo":
+            return "algorithm.name 'rloo' averages over rows"
+        case (_, "penalty_credit") if algorithm == "ppo":
+            return "algorithm.name 'ppo' pays every penalty at its own turn"
     return None
 
 

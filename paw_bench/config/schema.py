@@ -101,12 +101,48 @@ class RolloutConfig(Section):
     """Fixed batch composition: a run repeats to the bit on one machine."""
 
 
+class GigpoConfig(Section):
+    """What only GiGPO reads (arXiv 2505.10978)."""
+
+    step_weight: NonNegative = 1.0
+    """omega, the weight of the step-level advantage."""
+    discount: Fraction = 0.95
+    """Discount a turn of the returns that the step level compares."""
+    similarity: PositiveFraction = 1.0
+    """States at least this similar (`difflib.SequenceMatcher`) count as one; 1: equal text."""
+
+
+class PpoConfig(Section):
+    """What only PPO reads."""
+
+    critic_learning_rate: Positive = 1e-5
+    """Learning rate of the value head."""
+    value_coefficient: Positive = 0.5
+    """Weight of the value loss, whose gradient reaches the policy's backbone too."""
+    value_clip: Positive = 0.5
+    """How far a value may move from the sampling policy's, in units of reward, before its loss is clipped."""
+    discount: Fraction = 1.0
+    """Discount an action token."""
+    gae_lambda: Fraction = 1.0
+    """lambda of GAE, an action token. 1: the return less the value."""
+
+
+_SCALES = {
+    "grpo": ("group", "batch", "none"),
+    "rloo": ("none", "batch"),
+    "gigpo": ("group", "none"),
+    "ppo": ("batch", "none"),
+}
+"""What `scale_advantages` may be."""
+
+
 class AlgorithmConfig(Section):
     """The RL algorithm. One update: `groups` x `group_size` episodes, then `epochs` x `optimizer_steps` steps."""
 
-    name: Literal["grpo"] = "grpo"
+    name: Literal["grpo", "rloo", "gigpo", "ppo"] = "grpo"
     groups: PositiveInt = 16
-    group_size: Annotated[int, Field(ge=2)] = 8
+    group_size: PositiveInt = 8
+    """Episodes of one task. `ppo` compares none: each of `groups` x `group_size` episodes plays a task of its own."""
     optimizer_steps: PositiveInt = 4
     """Optimizer steps of one pass over the rows of an update."""
     epochs: PositiveInt = 1
@@ -122,11 +158,45 @@ class AlgorithmConfig(Section):
     """Weight of the KL (k3) to the initial policy."""
     entropy_coefficient: NonNegative = 0.0
     scale_advantages: Literal["group", "batch", "none"] = "group"
-    """Divide advantages by the standard deviation of the group's, or of the update's, returns."""
+    """What advantages are divided by.
+
+    `grpo`: the standard deviation of the group's, or of the update's, returns. `gigpo`: of the group's and the state's
+    (`group`). `rloo`, `ppo`: of the update's advantages, of which the mean is taken off too (`batch`).
+    """
     penalty_credit: Literal["episode", "turn"] = "episode"
     """Whose return an invalid action lowers: its whole episode's, or (windowed rows only) its own turn's."""
     loss_type: Literal["grpo", "dapo", "dr_grpo", "bnpo"] = "dapo"
-    """TRL's name of the token normaliser of the RL loss."""
+    """TRL's name of the token normaliser of the RL loss. `rloo` does not read it: its loss is a mean over rows."""
+    gigpo: GigpoConfig = GigpoConfig()
+    ppo: PpoConfig = PpoConfig()
+
+    @property
+    def tasks(self) -> int:
+        """Different tasks of an update: the groups g of the world-model loss."""
+        return self.groups if self.name != "ppo" else self.groups * self.group_size
+
+    @property
+    def episodes_per_task(self) -> int:
+        """Episodes of each of the update's tasks."""
+        return self.group_size if self.name != "ppo" else 1
+
+    @model_validator(mode="after")
+    def _fits_the_algorithm(self) -> AlgorithmConfig:
+        if self.name != "ppo" and self.group_size < 2:
+            raise impossible(
+                "group_size",
+                f"{self.name!r} compares the episodes of a group",
+                "set group_size to 2 or more, or name to 'ppo'",
+            )
+        if self.groups * self.group_size < 2:
+            raise impossible("groups", "an update needs at least 2 episodes", "set groups to 2 or more")
+        if self.scale_advantages not in _SCALES[self.name]:
+            raise impossible(
+                "scale_advantages",
+                f"{self.scale_advantages!r} is impossible with algorithm {self.name!r}",
+                f"set it to {' or '.join(map(repr, _SCALES[self.name]))}",
+            )
+        return self
 
 
 class SelectionConfig(Section):
@@ -146,10 +216,12 @@ class SelectionConfig(Section):
 class TokenLossConfig(Section):
     """Loss of one observation token with probability p."""
 
-    kind: Literal["cmae", "mae", "ce"] = "cmae"
-    """`cmae`: 1[p <= rho] (1 - p); `mae`: 1 - p; `ce`: -log p."""
+    kind: Literal["cmae", "mae", "ce", "gce"] = "cmae"
+    """`cmae`: 1[p <= rho] (1 - p); `mae`: 1 - p; `ce`: -log p; `gce`: (1 - p^q) / q."""
     rho: PositiveFraction = 0.2
-    """Clipping threshold of `cmae`; `mae` and `ce` do not read it."""
+    """Clipping threshold of `cmae`; the others do not read it."""
+    q: PositiveFraction = 0.7
+    """Exponent of `gce` (arXiv 1805.07836, whose default this is): towards 0 it is `ce`, at 1 it is `mae`."""
     normaliser: Literal["transition", "sequence"] = "transition"
     """Divide by the observation tokens of the transition (PaW) or of the whole episode (Echo)."""
 
@@ -157,20 +229,50 @@ class TokenLossConfig(Section):
 class BalanceConfig(Section):
     """The weight lambda of the world-model loss."""
 
-    kind: Literal["reward_adaptive", "constant"] = "reward_adaptive"
+    kind: Literal["reward_adaptive", "constant", "linear", "cosine"] = "reward_adaptive"
     value: Fraction | None = None
-    """lambda of `constant`."""
+    """lambda of `constant`; lambda of the first update of `linear` and `cosine`."""
+    final: Fraction | None = None
+    """lambda of the last update of `linear` and `cosine`."""
     max_return: Positive | None = None
     """R_max of `reward_adaptive`; None: the environment's success reward."""
     include_penalty: bool = False
     """Whether the invalid-action penalty counts in the return that sets lambda."""
+    over: Literal["group", "update"] = "group"
+    """Whose mean return sets the lambda of `reward_adaptive`: each group's own (the paper), or the whole update's."""
 
     @model_validator(mode="after")
-    def _value_goes_with_constant(self) -> BalanceConfig:
-        if self.kind == "constant" and self.value is None:
-            raise impossible("value", "kind 'constant' needs a lambda", "give a number from 0 to 1")
-        if self.kind != "constant" and self.value is not None:
-            raise impossible("value", f"kind {self.kind!r} takes no fixed lambda", "set value to null")
+    def _numbers_go_with_their_kind(self) -> BalanceConfig:
+        adaptive, scheduled = self.kind == "reward_adaptive", self.kind in ("linear", "cosine")
+        if not adaptive and self.value is None:
+            raise impossible("value", f"kind {self.kind!r} needs a lambda", "give a number from 0 to 1")
+        if adaptive and self.value is not None:
+            raise impossible("value", "kind 'reward_adaptive' takes no fixed lambda", "set value to null")
+        if scheduled and self.final is None:
+            raise impossible("final", f"kind {self.kind!r} needs the last update's lambda", "give a number from 0 to 1")
+        if not scheduled and self.final is not None:
+            raise impossible("final", f"kind {self.kind!r} has no last lambda of its own", "set final to null")
+        return self
+
+
+class ScheduleConfig(Section):
+    """Which updates the world-model term takes part in, and how."""
+
+    every: PositiveInt = 1
+    """The term takes part in every n-th update."""
+    separate: bool = False
+    """Not in the RL loss, but in optimizer steps of its own after those of the RL loss, on the same rows (TAPO)."""
+    rl_term: bool = True
+    """`false`: the world-model term alone is trained, without RL, KL and entropy terms (Echo's control)."""
+
+    @model_validator(mode="after")
+    def _every_update_trains_something_once(self) -> ScheduleConfig:
+        if not self.rl_term and (self.separate or self.every > 1):
+            raise impossible(
+                "rl_term",
+                "without the RL term the world-model term is all there is: no update can leave it out or split it off",
+                "set every to 1 and separate to false",
+            )
         return self
 
 
@@ -185,6 +287,11 @@ class WorldModelConfig(Section):
     """`shuffled` and `random_tokens` replace the appended observation, as input and as label: the controls."""
     admissible_in_target: bool = False
     """Whether the list of admissible actions belongs to the target observation."""
+    max_target_tokens: PositiveInt | None = None
+    """Only the first tokens of an observation are targets, at most so many (None: all of them)."""
+    inverse_dynamics: bool = False
+    """Also learn the action from both observations, by a row of its own a transition (EnvRL)."""
+    schedule: ScheduleConfig = ScheduleConfig()
 
 
 class TrainingConfig(Section):
@@ -230,6 +337,18 @@ class ExperimentConfig(Section):
                 "observation would feed the next actions",
                 "set context.mode to 'window'",
             )
+        if self.world_model.enabled and self.world_model.inverse_dynamics and self.context.mode == "full":
+            raise impossible(
+                "world_model.inverse_dynamics",
+                "inverse dynamics needs a row a transition, and with context.mode 'full' an episode is a row",
+                "set context.mode to 'window'",
+            )
+        if self.world_model.admissible_in_target and not self.prompt.admissible:
+            raise impossible(
+                "world_model.admissible_in_target",
+                "the admissible actions are no target where prompt.admissible is false",
+                "set prompt.admissible to true",
+            )
         if self.rollout.temperature != 1.0 and self.context.mode == "window":
             raise impossible(
                 "rollout.temperature",
@@ -268,6 +387,8 @@ class ExecutionConfig(Section):
     """GPUs that a run needs (checked before anything starts)."""
     checkpoint_every: PositiveInt = 5
     """Updates between checkpoints."""
+    gradient_parts_every: NonNegativeInt = 10
+    """Every n-th update measures the gradients of the RL and of the world-model term apart (0: none does)."""
     step_timeout_s: Positive = 60.0
     """An environment worker that is silent for longer is replaced."""
     max_attempts: PositiveInt = 3

@@ -69,9 +69,12 @@ class TurnCodec:
         """Tokens of an observation (the same text recurs often)."""
         return list(self.encode_cached(text))
 
-    def turn_opening(self, dialogue: Dialogue) -> list[int]:
-        """Full context: what follows an observation until the next action (admissible actions and template)."""
-        return self.encode(admissible_suffix(dialogue, self.prompt) + self._opens_turn)
+    def turn_opening(self, dialogue: Dialogue, *, listed: bool = False) -> list[int]:
+        """Full context: what follows an observation until the next action (admissible actions and template).
+
+        `listed`: the observation's own tokens list the admissible actions already.
+        """
+        return self.encode(("" if listed else admissible_suffix(dialogue, self.prompt)) + self._opens_turn)
 
     def _user_message(self, text: str) -> list[int]:
         return self.encode(self._render([{"role": "user", "content": text}]))

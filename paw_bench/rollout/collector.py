@@ -13,7 +13,7 @@ from paw_bench.envs.protocol import StepResult, Task
 from paw_bench.rollout.codec import TurnCodec
 from paw_bench.rollout.engine import Reply, TransformersEngine
 from paw_bench.rollout.episode import Episode, Turn
-from paw_bench.rollout.prompts import Dialogue, action_of
+from paw_bench.rollout.prompts import Dialogue, action_of, admissible_suffix
 from paw_bench.rollout.sampling import noise_key
 
 
@@ -136,7 +136,8 @@ class Collector:
         environment = self.config.environment
         valid = formed if environment.invalid_action == "format" else formed and result.accepted
         separator = self.codec.separator(ended=reply.ids[-1] == self.codec.end_id)
-        observation = self.codec.observation_ids(result.observation)
+        live.dialogue.answer(action, result.observation, result.admissible)
+        observation = self.codec.observation_ids(result.observation + self._listed(live.dialogue, done=result.done))
         live.episode.turns.append(
             Turn(
                 context_ids=prompt,
@@ -154,8 +155,15 @@ class Collector:
             )
         )
         live.episode.success = result.success
-        live.dialogue.answer(action, result.observation, result.admissible)
         if self.config.context.mode == "full":
             live.tokens = prompt[len(live.prompt_ids) :] + reply.ids + separator + observation
             if not result.done:
-                live.tokens += self.codec.turn_opening(live.dialogue)
+                live.tokens += self.codec.turn_opening(live.dialogue, listed=self._lists_in_target)
+
+    @property
+    def _lists_in_target(self) -> bool:
+        return self.config.world_model.enabled and self.config.world_model.admissible_in_target
+
+    def _listed(self, dialogue: Dialogue, *, done: bool) -> str:
+        """The admissible actions as the next prompt lists them, where they belong to the target observation."""
+        return admissible_suffix(dialogue, self.config.prompt) if self._lists_in_target and not done else ""

@@ -26,6 +26,16 @@ class Row:
     entropies: list[float]
     """Full-vocabulary entropy (nats) where each action token was sampled; 0 elsewhere."""
 
+    @property
+    def action_mask(self) -> list[int]:
+        """1 on the completion's action tokens."""
+        return [int(source == Source.ACTION) for source in self.sources]
+
+    @property
+    def action_turns(self) -> list[int]:
+        """The turn of each action token."""
+        return [turn for turn, source in zip(self.segments, self.sources, strict=True) if source == Source.ACTION]
+
 
 def rows_of(episodes: list[Episode], mode: str) -> list[Row]:
     """Rows of an update, sorted by (group, index, turn). `mode` is `full` or `window`."""

@@ -1,4 +1,4 @@
-"""The run's config as TRL's GRPOConfig. One HF epoch is one update: its sampler then needs no bookkeeping on resume."""
+"""The run's config as TRL's arguments. One HF epoch is one update: its sampler then needs no bookkeeping on resume."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.rloo_config import RLOOConfig
 
 from paw_bench.config.schema import AlgorithmConfig, RunConfig
 from paw_bench.errors import UserError
+
+TrlConfig = GRPOConfig | RLOOConfig
 
 
 def steps_per_update(algorithm: AlgorithmConfig) -> int:
@@ -16,64 +19,78 @@ def steps_per_update(algorithm: AlgorithmConfig) -> int:
     return algorithm.epochs * algorithm.optimizer_steps
 
 
-def grpo_arguments(config: RunConfig, output_dir: Path) -> GRPOConfig:
+def arguments_of(config: RunConfig, output_dir: Path) -> TrlConfig:
     """TRL's arguments for a run. `output_dir` is where HF would write; saving is off, checkpoints are ours.
 
     Raises `UserError` where the update cannot be split into its optimizer steps.
     """
-    experiment, algorithm = config.experiment, config.experiment.algorithm
-    on_gpu = config.execution.device == "cuda"
+    algorithm = config.experiment.algorithm
+    if algorithm.name == "rloo":
+        return RLOOConfig(**_shared(config, output_dir), normalize_advantages=algorithm.scale_advantages == "batch")
+    own_entropy = algorithm.name != "grpo" or config.experiment.context.mode == "window"
     return GRPOConfig(
-        output_dir=str(output_dir),
-        seed=experiment.seed,
-        max_steps=experiment.training.updates * steps_per_update(algorithm),
-        **_batching(config),
-        num_generations=algorithm.group_size,
-        num_iterations=algorithm.epochs,
-        max_completion_length=experiment.context.max_response_tokens,
-        learning_rate=algorithm.learning_rate,
-        lr_scheduler_type=_schedule(algorithm),
-        warmup_steps=algorithm.warmup_steps,
-        weight_decay=algorithm.weight_decay,
-        max_grad_norm=algorithm.max_grad_norm,
-        epsilon=algorithm.clip_low,
-        epsilon_high=algorithm.clip_high,
-        beta=algorithm.kl_coefficient,
+        **_shared(config, output_dir),
+        # TRL's bonus is a mean over each micro-batch; only its own full-context GRPO is kept as it is.
+        entropy_coef=0.0 if own_entropy else algorithm.entropy_coefficient,
         # TRL's default multiplies the k3 estimate by the importance ratio; the paper's code base (verl-agent) does not.
         use_bias_correction_kl=False,
         loss_type=algorithm.loss_type,
+        # PPO replaces TRL's advantages by its own.
         scale_rewards=algorithm.scale_advantages,
-        # Probabilities of the world-model loss are of the untempered softmax; sampling has its own temperature.
-        temperature=1.0,
-        disable_dropout=True,
-        shuffle_dataset=False,
-        bf16=experiment.model.dtype == "bfloat16",
-        use_cpu=not on_gpu,
-        # Recomputing activations costs a third of the time and is only worth it where GPU memory is the limit.
-        gradient_checkpointing=on_gpu,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        report_to="none",
-        save_strategy="no",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
     )
 
 
+def _shared(config: RunConfig, output_dir: Path) -> dict[str, Any]:
+    """What both of TRL's trainers take."""
+    experiment, algorithm = config.experiment, config.experiment.algorithm
+    on_gpu = config.execution.device == "cuda"
+    return {
+        "output_dir": str(output_dir),
+        "seed": experiment.seed,
+        "max_steps": experiment.training.updates * steps_per_update(algorithm),
+        **_batching(config),
+        "num_iterations": algorithm.epochs,
+        "max_completion_length": experiment.context.max_response_tokens,
+        "learning_rate": algorithm.learning_rate,
+        "lr_scheduler_type": _schedule(algorithm),
+        "warmup_steps": algorithm.warmup_steps,
+        "weight_decay": algorithm.weight_decay,
+        "max_grad_norm": algorithm.max_grad_norm,
+        "epsilon": algorithm.clip_low,
+        "epsilon_high": algorithm.clip_high,
+        "beta": algorithm.kl_coefficient,
+        # Probabilities of the world-model loss are of the untempered softmax; sampling has its own temperature.
+        "temperature": 1.0,
+        "disable_dropout": True,
+        "shuffle_dataset": False,
+        "bf16": experiment.model.dtype == "bfloat16",
+        "use_cpu": not on_gpu,
+        # Recomputing activations costs a third of the time and is only worth it where GPU memory is the limit.
+        "gradient_checkpointing": on_gpu,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+        "save_strategy": "no",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+    }
+
+
 def _batching(config: RunConfig) -> dict[str, Any]:
-    """How TRL splits an update, and who adds the entropy bonus.
+    """How TRL splits an update.
 
     `full`: the update's episodes are split evenly, first over the optimizer steps, then into micro-batches of at most
     `execution.micro_batch_rows`. `window`: the number of rows varies, so HF sees one batch an optimizer step and
-    `window.py` splits it; the entropy bonus is then weighted there too, because TRL's depends on the micro-batches.
+    `window.py` splits it. TRL insists on groups of at least 2: for PPO it is told that the update is one group.
     """
     algorithm = config.experiment.algorithm
     if config.experiment.context.mode == "window":
+        group_size = max(2, algorithm.group_size)
         return {
-            "per_device_train_batch_size": algorithm.group_size,
+            "num_generations": group_size,
+            "per_device_train_batch_size": group_size,
             "gradient_accumulation_steps": 1,
             "steps_per_generation": algorithm.optimizer_steps,
-            "entropy_coef": 0.0,
         }
     episodes = algorithm.groups * algorithm.group_size
     rows, remainder = divmod(episodes, algorithm.optimizer_steps)
@@ -85,10 +102,10 @@ def _batching(config: RunConfig) -> dict[str, Any]:
         )
     micro = max(size for size in range(1, rows + 1) if rows % size == 0 and size <= config.execution.micro_batch_rows)
     return {
+        "num_generations": episodes if algorithm.name == "ppo" else algorithm.group_size,
         "per_device_train_batch_size": micro,
         "gradient_accumulation_steps": rows // micro,
         "steps_per_generation": episodes // micro,
-        "entropy_coef": algorithm.entropy_coefficient,
     }
 
 

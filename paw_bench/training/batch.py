@@ -8,41 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from paw_bench.config.schema import AlgorithmConfig
-from paw_bench.rollout.episode import Episode, Source
 from paw_bench.rollout.rows import Row
 from paw_bench.training.columns import FloatArray
 from paw_bench.world_model.keyed import keyed_generator
 
 Columns = dict[str, list[FloatArray]]
-
-
-def row_advantages(rows: Sequence[Row], episodes: Sequence[Episode], algorithm: AlgorithmConfig) -> Tensor:
-    """GRPO's advantage of each windowed row, float32 (N,).
-
-    A return less the group's mean, divided by the standard deviation (n - 1) of the group's, or the update's, returns
-    + 1e-4. With `penalty_credit: episode` the returns are the episodes', penalties included, as TRL computes it from
-    rewards; with `turn` they are the rows': the episode's reward less the penalty of that row's own action.
-    `episodes` are sorted by (group, index).
-    """
-    if algorithm.penalty_credit == "episode":
-        returns = torch.tensor([episode.env_return - episode.penalty for episode in episodes])
-        groups = torch.tensor([episode.group for episode in episodes])
-        return _advantages(returns, groups, algorithm.scale_advantages)[[row.episode for row in rows]]
-    rewards = [episode.env_return for episode in episodes]
-    returns = torch.tensor([rewards[row.episode] - episodes[row.episode].turns[row.turn].penalty for row in rows])
-    return _advantages(returns, torch.tensor([row.group for row in rows]), algorithm.scale_advantages)
-
-
-def _advantages(returns: Tensor, groups: Tensor, scale: str) -> Tensor:
-    """Returns (N,) against those of their groups (N,)."""
-    advantages = torch.empty_like(returns)
-    for group in groups.unique():
-        members = groups == group
-        advantages[members] = returns[members] - returns[members].mean()
-        if scale == "group":
-            advantages[members] /= returns[members].std() + 1e-4
-    return advantages / (returns.std() + 1e-4) if scale == "batch" else advantages
 
 
 def plan_steps(rows: Sequence[Row], *, steps: int, micro_batch_rows: int, seed: int, update: int) -> list[list[Tensor]]:
@@ -58,7 +28,7 @@ def plan_steps(rows: Sequence[Row], *, steps: int, micro_batch_rows: int, seed: 
     for chunk in np.array_split(order, steps):
         by_length = chunk[np.argsort(lengths[chunk], kind="stable")]
         count = -(-len(chunk) // micro_batch_rows)
-        plan.append([torch.from_numpy(part) for part in np.array_split(by_length, count)])
+        plan.append([torch.from_numpy(part) for part in np.array_split(by_length, count)] if count else [])
     return plan
 
 
@@ -84,9 +54,7 @@ def micro_batch(rows: Sequence[Row], columns: Columns, advantages: Tensor, *, pa
         ids[number, :length] = torch.tensor(row.prompt_ids + row.completion_ids)
         batch["completion_mask"][number, : length - cut] = 1
         completion = slice(len(row.prompt_ids) - cut, length - cut)
-        batch["tool_mask"][number, completion] = torch.tensor(
-            [source == Source.ACTION for source in row.sources]
-        ).long()
+        batch["tool_mask"][number, completion] = torch.tensor(row.action_mask)
         batch["sampling_per_token_logps"][number, completion] = torch.tensor(row.logprobs)
         for name, column in columns.items():
             batch[name][number, completion] = torch.from_numpy(column[number])
@@ -96,6 +64,7 @@ def micro_batch(rows: Sequence[Row], columns: Columns, advantages: Tensor, *, pa
         "completion_ids": ids[:, cut:],
         "advantages": advantages,
         "old_per_token_logps": batch["sampling_per_token_logps"],
+        "old_logps": (batch["sampling_per_token_logps"] * batch["tool_mask"]).sum(1),
         **batch,
     }
 

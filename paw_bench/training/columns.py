@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import torch
 from paw_bench.config.schema import ExperimentConfig
 from paw_bench.rollout.episode import Episode, Source
 from paw_bench.rollout.rows import Row
-from paw_bench.world_model.balance import constant, reward_adaptive
+from paw_bench.world_model.balance import constant, reward_adaptive, scheduled
 from paw_bench.world_model.selection import select, transition_scores
 from paw_bench.world_model.targets import random_tokens, shuffled
 from paw_bench.world_model.weights import observation_weights
@@ -28,7 +29,9 @@ class WorldModelColumns:
     measure: list[FloatArray]
     """1 / (selected * |o|) on selected transitions: the diagnostics' weights, without lambda."""
     observed: list[FloatArray]
-    """1 on every observation token."""
+    """1 on every target: the observation tokens, or the first `max_target_tokens` of each observation."""
+    inverse: list[FloatArray]
+    """Per row of `inverse_rows`, the weight of each of its action tokens (`inverse_dynamics`; empty without)."""
     lambda_mean: float
     selected_share: float
     """Selected transitions of the pool P, the transitions that have an action and an observation."""
@@ -43,7 +46,7 @@ def world_model_columns(
 ) -> WorldModelColumns:
     """Columns of an update. `rows` are `rows_of(episodes)`; `episodes` are sorted by (group, index)."""
     config, algorithm = experiment.world_model, experiment.algorithm
-    pool = _pool_of(rows)
+    pool = _pool_of(rows, config.max_target_tokens)
     count = len(pool.group)
     scores = transition_scores(
         config.selection.score,
@@ -55,39 +58,71 @@ def world_model_columns(
         update=update,
     )
     selected = select(scores, config.selection.alpha)
-    lambdas = _lambdas(episodes, experiment)
-    weights = observation_weights(
+    lambdas = _lambdas(episodes, experiment, update)
+    weights_of = partial(
+        observation_weights,
         selected=selected,
         group=pool.group,
         episode=pool.episode,
-        lengths=pool.lengths,
         lambdas=lambdas,
         steps=algorithm.optimizer_steps,
         normaliser=config.loss.normaliser,
     )
+    weights = weights_of(lengths=pool.lengths)
+    actions = torch.bincount(pool.token_transition, minlength=count)
+    inverse = zip(weights_of(lengths=actions).tolist(), actions.tolist(), strict=True)
     measure = selected / (selected.sum().clamp(min=1) * pool.lengths)
     return WorldModelColumns(
         weights=pool.spread(weights),
         measure=pool.spread(measure),
         observed=pool.spread(torch.ones(count)),
+        inverse=[np.full(n, w, dtype=np.float32) for w, n in inverse] if config.inverse_dynamics else [],
         lambda_mean=lambdas.mean().item(),
         selected_share=selected.double().mean().item() if count else 0.0,
     )
 
 
-def replace_targets(rows: Sequence[Row], kind: str, *, vocabulary: Sequence[int], seed: int, update: int) -> list[Row]:
-    """Windowed rows with their observation replaced, as input and as label (`true`: unchanged).
+def replace_targets(
+    rows: Sequence[Row], kind: str, *, limit: int | None = None, vocabulary: Sequence[int], seed: int, update: int
+) -> list[Row]:
+    """Windowed rows with their observation cut to `limit` tokens and replaced, as input and as label.
 
-    `kind` is `world_model.targets`; `vocabulary` are the ids that `random_tokens` draws from.
+    `kind` and `limit` are `world_model.targets` (`true`: the row's own) and `max_target_tokens`; `vocabulary` are the
+    ids that `random_tokens` draws from.
     """
-    if kind == "true":
+    if kind == "true" and limit is None:
         return list(rows)
-    own = [[token for token, source in _tokens(row) if source == Source.OBSERVATION] for row in rows]
+    new = [_of(row, Source.OBSERVATION)[:limit] for row in rows]
     if kind == "shuffled":
-        new = shuffled(own, seed=seed, update=update)
-    else:
-        new = random_tokens(own, vocabulary, seed=seed, update=update)
+        new = shuffled(new, seed=seed, update=update)
+    elif kind == "random_tokens":
+        new = random_tokens(new, vocabulary, seed=seed, update=update)
     return [_with_observation(row, observation) for row, observation in zip(rows, new, strict=True)]
+
+
+def inverse_rows(rows: Sequence[Row]) -> list[Row]:
+    """A row for each transition of windowed rows: its action, given the context and the next observation.
+
+    (h_t, a_t, glue, o_{t+1}) becomes (h_t, o_{t+1}, glue | a_t): EnvRL's inverse dynamics (arXiv 2606.17680; the order
+    within the prompt is ours). Such rows take no part in the RL loss.
+    """
+    found = []
+    for row in rows:
+        action, observation = _of(row, Source.ACTION), _of(row, Source.OBSERVATION)
+        if action and observation:
+            blank = [0.0] * len(action)
+            found.append(
+                replace(
+                    row,
+                    prompt_ids=row.prompt_ids + observation + _of(row, Source.TEMPLATE),
+                    completion_ids=action,
+                    sources=[Source.ACTION] * len(action),
+                    segments=[row.turn] * len(action),
+                    logprobs=blank,
+                    entropies=blank,
+                )
+            )
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +145,15 @@ class _Pool:
         return [padded[index] for index in self.row_transition]
 
 
-def _pool_of(rows: Sequence[Row]) -> _Pool:
+def _pool_of(rows: Sequence[Row], limit: int | None) -> _Pool:
+    """`limit`: only so many of an observation's tokens are targets."""
     group: list[int] = []
     episode: list[int] = []
     lengths: list[int] = []
     row_transition, logprobs, entropies, token_transition = [], [], [], []
     for row in rows:
         source, segment = np.array(row.sources, dtype=np.int64), np.array(row.segments, dtype=np.int64)
-        action, observation = source == Source.ACTION, source == Source.OBSERVATION
+        action, observation = source == Source.ACTION, _first(source == Source.OBSERVATION, segment, limit)
         turns = int(segment.max()) + 1
         targets = np.bincount(segment[observation], minlength=turns)
         # An action without an answer, or an empty answer, has no target and is no transition of the pool.
@@ -142,21 +178,38 @@ def _pool_of(rows: Sequence[Row]) -> _Pool:
     )
 
 
-def _lambdas(episodes: Sequence[Episode], experiment: ExperimentConfig) -> torch.Tensor:
-    balance, groups = experiment.world_model.balance, experiment.algorithm.groups
-    if balance.value is not None:
+def _lambdas(episodes: Sequence[Episode], experiment: ExperimentConfig, update: int) -> torch.Tensor:
+    """lambda of each group (groups,) in an update (1-based)."""
+    balance, groups = experiment.world_model.balance, experiment.algorithm.tasks
+    if balance.kind == "constant":
+        assert balance.value is not None
         return constant(balance.value, groups=groups)
-    returns = [e.env_return - e.penalty if balance.include_penalty else e.env_return for e in episodes]
-    return reward_adaptive(
-        torch.tensor(returns, dtype=torch.float64),
-        torch.tensor([episode.group for episode in episodes]),
-        groups=groups,
-        max_return=balance.max_return or experiment.environment.success_reward,
-    )
+    if balance.kind != "reward_adaptive":
+        assert balance.value is not None
+        assert balance.final is not None
+        updates = experiment.training.updates
+        value = scheduled(balance.kind, first=balance.value, last=balance.final, update=update, updates=updates)
+        return constant(value, groups=groups)
+    returns = torch.tensor([e.env_return - e.penalty * balance.include_penalty for e in episodes], dtype=torch.float64)
+    group = torch.tensor([episode.group for episode in episodes])
+    max_return = balance.max_return or experiment.environment.success_reward
+    if balance.over == "update":
+        return reward_adaptive(returns, torch.zeros_like(group), groups=1, max_return=max_return).expand(groups)
+    return reward_adaptive(returns, group, groups=groups, max_return=max_return)
 
 
-def _tokens(row: Row) -> zip[tuple[int, Source]]:
-    return zip(row.completion_ids, row.sources, strict=True)
+def _first(chosen: np.ndarray, segment: np.ndarray, limit: int | None) -> np.ndarray:
+    """The mask `chosen` (T,), kept for the first `limit` chosen tokens of each segment."""
+    places = np.flatnonzero(chosen)
+    rank = np.arange(len(places)) - np.searchsorted(segment[places], segment[places])
+    kept = np.zeros_like(chosen)
+    kept[places if limit is None else places[rank < limit]] = True
+    return kept
+
+
+def _of(row: Row, source: Source) -> list[int]:
+    """The completion's tokens from one source."""
+    return [token for token, own in zip(row.completion_ids, row.sources, strict=True) if own == source]
 
 
 def _with_observation(row: Row, observation: list[int]) -> Row:

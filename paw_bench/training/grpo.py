@@ -1,193 +1,22 @@
-"""GRPO with the world-model term, driven update by update, on TRL's GRPOTrainer (full contexts: a row an episode)."""
+"""GRPO on TRL's GRPOTrainer (full contexts: a row an episode)."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-import torch
-from datasets import Dataset
-from transformers import (
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    PrinterCallback,
-    TrainerCallback,
-    TrainerControl,
-)
-from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
-from trl.trainer.utils import pad
 
-from paw_bench.config.schema import RunConfig
-from paw_bench.errors import UserError
-from paw_bench.rollout.episode import Episode, Source
-from paw_bench.rollout.rows import Row, rows_of
-from paw_bench.training import random_state
-from paw_bench.training.arguments import grpo_arguments, steps_per_update
-from paw_bench.training.columns import world_model_columns
-from paw_bench.training.health import TrainingDiverged
-from paw_bench.training.mixin import Batch, WorldModelMixin
-from paw_bench.training.record import Rollout, update_record
-
-Collect = Callable[[int], list[Episode]]
-"""The episodes (`groups` x `group_size`) of an update (1-based), sampled with the current weights."""
-OnUpdate = Callable[[dict[str, Any], "PawGRPOTrainer"], None]
-"""Called after each update with its `metrics` record (docs/architecture.md) and the trainer."""
-
-CHECKPOINT_FILE = "trainer.pt"
+from paw_bench.training.loop import UpdateLoop
 
 
-class PawGRPOTrainer(WorldModelMixin, GRPOTrainer):
+class PawGRPOTrainer(UpdateLoop, GRPOTrainer):
     """TRL's GRPOTrainer fed with our episodes through its own `rollout_func`.
 
-    One HF epoch is one update, so HF's loop can be left and entered again between any two updates. With the
-    world-model term disabled the parameters are those of TRL's plain trainer, to the bit.
+    With the world-model term disabled the parameters are those of TRL's plain trainer, to the bit.
     """
 
-    model: PreTrainedModel
-    optimizer: torch.optim.Optimizer
-    lr_scheduler: torch.optim.lr_scheduler.LambdaLR
-
-    def __init__(
-        self,
-        config: RunConfig,
-        *,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        collect: Collect,
-        on_update: OnUpdate,
-        output_dir: Path,
-    ) -> None:
-        self.run = config
-        self.world_model = config.experiment.world_model
-        self.collect = collect
-        self.on_update = on_update
-        self.updates_done = 0
-        self._target = 0
-        self._step_logs: list[dict[str, float]] = []
-        self._steps_per_update = steps_per_update(config.experiment.algorithm)
-        self.reset_measurements()
-        if config.experiment.algorithm.kl_coefficient and not model.config._name_or_path:
-            raise UserError(
-                "algorithm.kl_coefficient > 0 needs the initial policy on disk, and this model was not loaded from one",
-                "load the model with from_pretrained, or set kl_coefficient to 0",
-            )
-        arguments = grpo_arguments(config, output_dir)
-        if arguments.bf16:
-            # A step of 1e-6 is below the precision of bfloat16: weights stay float32 and passes are autocast.
-            model.float()
-        super().__init__(
-            model=model,
-            reward_funcs=[returns_of_episodes],
-            args=arguments,
-            train_dataset=_placeholder(arguments),
-            processing_class=tokenizer,
-            rollout_func=lambda prompts, trainer: self.rollout(),
-            callbacks=[_UpdateEnd(self)],
-        )
-        self.remove_callback(PrinterCallback)
-        # Made here rather than in `train`, which would start a schedule of its own each time it is entered; and so the
-        # first rollout is autocast as the later ones are.
-        self.model_wrapped, self.optimizer = self.accelerator.prepare(self.model, self.create_optimizer())
-        self.create_scheduler(num_training_steps=arguments.max_steps)
-        self._created_lr_scheduler = False
-        self._random = random_state.capture()
-
-    # The update loop
-
-    def train_to(self, update: int) -> None:
-        """Train until `update` updates are done (1-based, at most `training.updates`).
-
-        The trainer keeps its own state of the global random number generators, so what runs between two calls
-        changes nothing. Raises `TrainingDiverged` when loss or gradients stop being finite.
-        """
-        self._target = min(update, self.run.experiment.training.updates)
-        if self.updates_done < self._target:
-            with random_state.kept_apart(self._random):
-                self.train()
-
-    def save_checkpoint(self, folder: Path) -> None:
-        """Write everything that the next updates depend on into `folder`; to be called between updates."""
-        state = {
-            "updates": self.updates_done,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.lr_scheduler.state_dict(),
-            "random": self._random,
-        }
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(state, folder / CHECKPOINT_FILE)
-
-    def load_checkpoint(self, folder: Path) -> None:
-        """Go on from `save_checkpoint(folder)`: the following updates are bit-identical to an unbroken run's."""
-        state = torch.load(folder / CHECKPOINT_FILE, map_location="cpu", weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.lr_scheduler.load_state_dict(state["scheduler"])
-        self._random = state["random"]
-        self.updates_done = state["updates"]
-
-    def _init_training_state(self, max_steps: int, num_update_steps_per_epoch: int, *args: Any) -> tuple[int, int]:
-        """HF starts its state afresh whenever training is entered; go on after the updates that are done."""
-        super()._init_training_state(max_steps, num_update_steps_per_epoch, *args)
-        self.state.global_step = self.updates_done * num_update_steps_per_epoch
-        return self.updates_done, 0
-
-    def finish_update(self) -> bool:
-        """Count the update that just ended, report it, and say whether training may stop here."""
-        self.updates_done += 1
-        record = update_record(
-            update=self.updates_done,
-            rollout=self._rollout_done,
-            columns=self._columns,
-            step_logs=self._step_logs,
-            diagnostics=self.diagnostics,
-            rl_loss=sum(self.rl_losses) / self._steps_per_update,
-            logprob_gap=self.logprob_gap,
-            padding_share=self._padding_share,
-            enabled=self.world_model.enabled,
-        )
-        self._step_logs = []
-        self.on_update(record, self)
-        return self.updates_done >= self._target
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Keep TRL's metrics of each optimizer step for the update's record."""
-        super().log(logs, start_time)
-        if "grad_norm" in logs:
-            self._step_logs.append(logs)
-
-    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
-        norm = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
-        if not torch.isfinite(torch.as_tensor(norm)) or not torch.isfinite(self._tr_loss):
-            raise TrainingDiverged(
-                f"update {self.updates_done + 1}, optimizer step {self.state.global_step + 1}: "
-                f"loss {self._tr_loss.item():g}, gradient norm {float(norm):g}"
-            )
-        return norm
-
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """TRL's, told whether this is the update's first pass: diagnostics see every row once."""
-        step = self.state.global_step % self._steps_per_update
-        self.measuring = step < self.run.experiment.algorithm.optimizer_steps
-        loss: torch.Tensor = super().training_step(*args, **kwargs)  # type: ignore[no-untyped-call]
-        return loss
-
-    # Episodes into TRL's batch
-
-    def collect_rows(self) -> list[Row]:
-        """The next update's episodes as rows; starts the update's measurements."""
-        started = time.monotonic()
-        self.reset_measurements()
-        # In train mode, gradient checkpointing would take the KV cache from the engine.
-        self.model.eval()
-        episodes = sorted(self.collect(self.updates_done + 1), key=lambda episode: (episode.group, episode.index))
-        self.model.train()
-        rows = rows_of(episodes, self.run.experiment.context.mode)
-        self._rollout_done = Rollout(episodes, rows, started=started, seconds=time.monotonic() - started)
-        return rows
+    def _trl_options(self) -> dict[str, Any]:
+        return {"rollout_func": lambda prompts, trainer: self.rollout()}
 
     def rollout(self) -> dict[str, list[Any]]:
         """TRL's `rollout_func`: prompt and completion ids, the mask of action tokens, and each episode's return."""
@@ -196,45 +25,6 @@ class PawGRPOTrainer(WorldModelMixin, GRPOTrainer):
             "prompt_ids": [row.prompt_ids for row in rows],
             "completion_ids": [row.completion_ids for row in rows],
             "logprobs": [row.logprobs for row in rows],
-            "env_mask": [[int(source == Source.ACTION) for source in row.sources] for row in rows],
+            "env_mask": [row.action_mask for row in rows],
             "episode_return": [e.env_return - e.penalty for e in self._rollout_done.episodes],
         }
-
-    def _generate_and_score_completions(self, inputs: list[Batch]) -> Batch:
-        batch = super()._generate_and_score_completions(inputs)
-        rollout = self._rollout_done
-        self._columns = world_model_columns(rollout.rows, rollout.episodes, self.run.experiment, self.updates_done + 1)
-        for name, column in self._columns.by_row().items():
-            padded = pad([torch.from_numpy(values) for values in column], padding_value=0, padding_side="right")
-            batch[name] = padded.to(batch["completion_ids"].device)
-        self._padding_share = padding_share([batch], rollout.rows)
-        return batch
-
-
-def returns_of_episodes(episode_return: list[float | None], **_: Any) -> list[float | None]:
-    """TRL's reward function: what `rollout` reports, the environment's return less the penalties."""
-    return episode_return
-
-
-def padding_share(batches: Sequence[Batch], rows: Sequence[Row]) -> float:
-    """Share of the batches' positions that hold no token."""
-    positions: int = sum(batch["prompt_ids"].numel() + batch["completion_ids"].numel() for batch in batches)
-    return 1.0 - sum(len(row.prompt_ids) + len(row.completion_ids) for row in rows) / positions
-
-
-class _UpdateEnd(TrainerCallback):
-    """Reports the end of an update (HF's epoch) and leaves HF's loop when the target is reached."""
-
-    def __init__(self, trainer: PawGRPOTrainer) -> None:
-        self.trainer = trainer
-
-    def on_epoch_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
-        control.should_training_stop |= self.trainer.finish_update()
-
-
-def _placeholder(arguments: GRPOConfig) -> Dataset:
-    """TRL wants a dataset; tasks are the collector's business, so it only has the length of one update."""
-    assert arguments.generation_batch_size is not None
-    assert arguments.num_generations is not None
-    prompts = arguments.generation_batch_size // arguments.num_generations
-    return Dataset.from_dict({"prompt": [""] * prompts})

@@ -39,8 +39,13 @@ def update_record(
     logprob_gap: float | None,
     padding_share: float | None,
     enabled: bool,
+    gradients: dict[str, float | None],
 ) -> dict[str, Any]:
-    """What an update was like. `step_logs`: TRL's metrics of each optimizer step, averaged here."""
+    """What an update was like.
+
+    `step_logs`: TRL's metrics of each optimizer step, averaged here. `enabled`: whether the term was trained in this
+    update. `gradients`: norms of its two parts and their cosine, where it measured them.
+    """
     episodes, turns = rollout.episodes, [turn for episode in rollout.episodes for turn in episode.turns]
     total = time.monotonic() - rollout.started
     return {
@@ -57,7 +62,10 @@ def update_record(
         "kl": _mean(step_logs, "kl"),
         "entropy": _mean(step_logs, "entropy"),
         "clip_ratio": _mean(step_logs, "clip_ratio/region_mean"),
+        "value_loss": _mean(step_logs, "value_loss"),
+        "explained_variance": _mean(step_logs, "explained_variance"),
         "grad_norm": _mean(step_logs, "grad_norm"),
+        "gradients": gradients,
         "learning_rate": step_logs[-1]["learning_rate"],
         "logprob_gap": logprob_gap,
         "tokens": _tokens_by_source(rollout.rows),

@@ -17,7 +17,7 @@ from paw_bench.rollout.collector import Collector
 from paw_bench.rollout.episode import Episode
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.training.build import build_trainer
-from paw_bench.training.grpo import PawGRPOTrainer
+from paw_bench.training.loop import UpdateLoop
 from paw_bench.training.tasks import assignments_of_update
 
 
@@ -93,12 +93,12 @@ class Session:
             self.panels["train"].tasks,
             seed=self.experiment.seed,
             update=update,
-            groups=algorithm.groups,
-            group_size=algorithm.group_size,
+            groups=algorithm.tasks,
+            group_size=algorithm.episodes_per_task,
         )
         return self.collector.collect(assignments, self.experiment.rollout.temperature)
 
-    def _on_update(self, record: dict[str, Any], _: PawGRPOTrainer) -> None:
+    def _on_update(self, record: dict[str, Any], _: UpdateLoop) -> None:
         timing = self.collector.timing
         record["seconds"] |= {"generate": timing.generate, "environment": timing.environment}
         record["device_seconds"] = record["seconds"]["total"] * max(1, self.config.execution.gpus)

@@ -1,4 +1,4 @@
-"""GRPO on windowed contexts: a row a transition, so the number of rows varies from update to update."""
+"""Windowed contexts: a row a transition, so the number of rows varies from update to update."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 import trl.trainer.utils
 from torch import Tensor
 
 from paw_bench.rollout.rows import Row
-from paw_bench.training.batch import micro_batch, plan_steps, rl_scale, row_advantages
-from paw_bench.training.columns import replace_targets, world_model_columns
-from paw_bench.training.grpo import PawGRPOTrainer, padding_share
+from paw_bench.training.advantages.rows import row_advantages
+from paw_bench.training.batch import Columns, micro_batch, plan_steps, rl_scale
+from paw_bench.training.columns import inverse_rows, replace_targets, world_model_columns
+from paw_bench.training.loop import UpdateLoop, padding_share
 from paw_bench.training.mixin import Batch
 
 
-class WindowGRPOTrainer(PawGRPOTrainer):
-    """`PawGRPOTrainer` whose rows are transitions.
+class WindowRows(UpdateLoop):
+    """Goes before a trainer of `UpdateLoop`: its rows are transitions.
 
     HF sees one batch an optimizer step; `training_step` runs the step's own micro-batches, as many as its rows need.
     The engine's log-probabilities stand for the old policy's, so an update costs no pass of its own for them.
@@ -28,11 +30,15 @@ class WindowGRPOTrainer(PawGRPOTrainer):
         """Forward and backward over the micro-batches of one optimizer step; returns the step's loss."""
         step = self.state.global_step % self._steps_per_update
         if step == 0:
-            self._steps = self._collect_steps()
+            self._steps, self._inverse = self._collect_steps()
         losses = []
-        for batch in self._steps[step % len(self._steps)]:
+        place = step % len(self._steps)
+        for batch in [*self._steps[place], *(self._inverse[place] if self.part == "joint" else [])]:
             losses.append(super().training_step(model, batch, num_items_in_batch))
         return torch.stack(losses).sum()
+
+    def _batches_of_steps(self) -> list[list[Batch]]:
+        return [own + extra for own, extra in zip(self._steps, self._inverse, strict=True)]
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         with _completions_only():
@@ -42,37 +48,56 @@ class WindowGRPOTrainer(PawGRPOTrainer):
         """Micro-batches are ready: TRL would collect and split here."""
         return inputs
 
-    def _rl_loss(self, model: torch.nn.Module, inputs: Batch) -> Tensor:
-        loss: Tensor = super()._rl_loss(model, inputs) * inputs["rl_scale"]
-        coefficient = self.run.experiment.algorithm.entropy_coefficient
-        if coefficient:
-            action = inputs["completion_mask"] * inputs["tool_mask"]
-            loss = loss - coefficient * inputs["entropy_weight"] * (self._tapped[1] * action).sum()
-        return loss
-
-    def _collect_steps(self) -> list[list[Batch]]:
-        """A new update: per optimizer step of one pass, its micro-batches."""
+    def _collect_steps(self) -> tuple[list[list[Batch]], list[list[Batch]]]:
+        """A new update: per optimizer step of one pass its micro-batches, and those of inverse-dynamics rows."""
         experiment, update = self.run.experiment, self.updates_done + 1
-        algorithm = experiment.algorithm
-        rows = replace_targets(
-            self.collect_rows(),
-            experiment.world_model.targets if experiment.world_model.enabled else "true",
-            vocabulary=self._plain_vocabulary(),
-            seed=experiment.seed,
-            update=update,
-        )
+        world_model = experiment.world_model
+        rows = self.collect_rows()
+        if world_model.enabled:
+            rows = replace_targets(
+                rows,
+                world_model.targets,
+                limit=world_model.max_target_tokens,
+                vocabulary=self._plain_vocabulary(),
+                seed=experiment.seed,
+                update=update,
+            )
         rollout = self._rollout_done
         self._columns = world_model_columns(rows, rollout.episodes, experiment, update)
-        columns = self._columns.by_row()
-        advantages = row_advantages(rows, rollout.episodes, algorithm)
+        advantages = row_advantages(rows, rollout.episodes, experiment.algorithm)
+        plan, steps = self._micro_batches(rows, self._columns.by_row(), advantages)
+        self._scale(steps, rows)
+        self._score(
+            [
+                (batch, part.tolist())
+                for batches, parts in zip(steps, plan, strict=True)
+                for batch, part in zip(batches, parts, strict=True)
+            ]
+        )
+        return steps, self._inverse_steps(rows)
+
+    def _inverse_steps(self, rows: list[Row]) -> list[list[Batch]]:
+        """Per optimizer step, the micro-batches of the rows that only the world-model term is trained on."""
+        weights = self._columns.inverse
+        nothing = [np.zeros_like(weight) for weight in weights]
+        columns = {"wm_weights": weights, "wm_measure": nothing, "wm_observed": nothing}
+        extra = inverse_rows(rows) if weights else []
+        _, steps = self._micro_batches(extra, columns, torch.zeros(len(extra)))
+        return [[self._on_device(batch | {"wm_alone": True}) for batch in batches] for batches in steps]
+
+    def _micro_batches(
+        self, rows: list[Row], columns: Columns, advantages: Tensor
+    ) -> tuple[list[list[Tensor]], list[list[Batch]]]:
+        """`plan_steps` of the rows, and the micro-batches that it makes of them."""
+        experiment = self.run.experiment
         plan = plan_steps(
             rows,
-            steps=algorithm.optimizer_steps,
+            steps=experiment.algorithm.optimizer_steps,
             micro_batch_rows=self.run.execution.micro_batch_rows,
             seed=experiment.seed,
-            update=update,
+            update=self.updates_done + 1,
         )
-        steps = [
+        steps: list[list[Batch]] = [
             [
                 micro_batch(
                     [rows[index] for index in part],
@@ -84,41 +109,31 @@ class WindowGRPOTrainer(PawGRPOTrainer):
             ]
             for parts in plan
         ]
-        self._scale(steps, rows)
-        return steps
+        return plan, steps
+
+    def _on_device(self, batch: Batch) -> Batch:
+        return {name: v.to(self.args.device) if isinstance(v, Tensor) else v for name, v in batch.items()}
 
     def _scale(self, steps: list[list[Batch]], rows: list[Row]) -> None:
         """Give every micro-batch its share of the losses, and put it on the device."""
-        algorithm = self.run.experiment.algorithm
         tokens = [[int(batch["tool_mask"].sum()) for batch in batches] for batches in steps]
         total = sum(map(sum, tokens))
         for batches, counts in zip(steps, tokens, strict=True):
             for batch, count in zip(batches, counts, strict=True):
                 batch["num_items_in_batch"] = torch.tensor(total)
-                batch["entropy_weight"] = len(steps) / total
+                batch["token_weight"] = len(steps) / total
                 batch["rl_scale"] = rl_scale(
-                    algorithm.loss_type,
+                    self.loss_type,
                     rows=len(batch["advantages"]),
                     tokens=count,
                     update_rows=len(rows),
                     step_tokens=sum(counts),
                     steps=len(steps),
                 )
-                batch.update({k: v.to(self.args.device) for k, v in batch.items() if isinstance(v, Tensor)})
+                batch.update(self._on_device(batch))
                 if self.ref_model is not None:
                     batch["ref_per_token_logps"] = self._reference_logps(batch)
         self._padding_share = padding_share([batch for batches in steps for batch in batches], rows)
-
-    @torch.no_grad()
-    def _reference_logps(self, batch: Batch) -> Tensor:
-        """Log-probabilities of the labels under the initial policy (B, T), for the KL term."""
-        logps: Tensor = self._get_per_token_logps_and_entropies(
-            self.ref_model,
-            torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
-            torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
-            batch["completion_ids"].size(1),
-        )[0]
-        return logps
 
     def _plain_vocabulary(self) -> list[int]:
         """Token ids without the special ones."""

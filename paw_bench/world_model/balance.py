@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -19,3 +22,15 @@ def reward_adaptive(returns: Tensor, group: Tensor, *, groups: int, max_return: 
 def constant(value: float, *, groups: int) -> Tensor:
     """The same lambda for every group (Echo: 0.05); shape (groups,)."""
     return torch.full((groups,), value, dtype=torch.float64)
+
+
+def scheduled(kind: Literal["linear", "cosine"], *, first: float, last: float, update: int, updates: int) -> float:
+    """lambda of an update (1-based) on the way from `first` in update 1 to `last` in update `updates`.
+
+    With s = (update - 1) / (updates - 1): `linear` (1 - s) first + s last; `cosine` the same with (1 - cos(pi s)) / 2
+    in place of s. A run of one update has `first`. These are comparisons of ours, not the paper's.
+    """
+    share = (update - 1) / max(updates - 1, 1)
+    if kind == "cosine":
+        share = (1.0 - math.cos(math.pi * share)) / 2.0
+    return (1.0 - share) * first + share * last

@@ -39,7 +39,7 @@ NOTHING = Diagnostics(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def world_model_term(
-    logps: Tensor, *, weights: Tensor, measure: Tensor, observed: Tensor, kind: LossKind, rho: float
+    logps: Tensor, *, weights: Tensor, measure: Tensor, observed: Tensor, kind: LossKind, rho: float, q: float
 ) -> tuple[Tensor, Diagnostics]:
     """Sum of w * l over a micro-batch, and its diagnostics.
 
@@ -48,7 +48,7 @@ def world_model_term(
     of selected transitions, so that diagnostics do not depend on lambda. `observed`: 1 on every observation token.
     Actions, prompts, template and padding carry weight 0 and so have no gradient from this term.
     """
-    losses, clipped = token_loss(kind, logps, rho=rho)
+    losses, clipped = token_loss(kind, logps, rho=rho, q=q)
     # Elsewhere a label may have log-probability -inf, and 0 * inf would be NaN.
     term = (weights * losses.masked_fill(weights == 0, 0.0)).sum()
     with torch.no_grad():

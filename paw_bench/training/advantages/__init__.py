@@ -1,0 +1,1 @@
+"""Advantages as pure functions, a file per algorithm; no trainer in sight."""

@@ -1,0 +1,22 @@
+"""RLOO's advantage (arXiv 2402.14740, equation 8): a return against the mean of the others in its group."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from paw_bench.training.advantages.grpo import EPSILON
+
+
+def leave_one_out(returns: Tensor, groups: Tensor, episodes: Tensor, *, standardise: bool) -> Tensor:
+    """Returns (N,) of rows less the mean over the rows of the group's other episodes; shape (N,).
+
+    `groups` and `episodes` (N,) name the group and the episode of each row. A row is not compared with rows of its own
+    episode, so the baseline does not depend on the action it judges. `standardise`: less the mean of all advantages,
+    divided by their standard deviation (n - 1) + 1e-4, as TRL's `normalize_advantages`.
+    """
+    advantages = torch.empty_like(returns)
+    for row in range(len(returns)):
+        others = (groups == groups[row]) & (episodes != episodes[row])
+        advantages[row] = returns[row] - returns[others].mean()
+    return (advantages - advantages.mean()) / (advantages.std() + EPSILON) if standardise else advantages

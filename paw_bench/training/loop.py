@@ -1,0 +1,318 @@
+"""A TRL trainer with the world-model term, driven update by update; what the algorithms share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from datasets import Dataset
+from torch import Tensor
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+)
+from trl.trainer.utils import pad
+
+from paw_bench.config.schema import RunConfig
+from paw_bench.errors import UserError
+from paw_bench.rollout.episode import Episode
+from paw_bench.rollout.rows import Row, rows_of
+from paw_bench.training import random_state
+from paw_bench.training.arguments import TrlConfig, arguments_of, steps_per_update
+from paw_bench.training.columns import world_model_columns
+from paw_bench.training.gradient_parts import NO_PARTS, GradientParts
+from paw_bench.training.health import TrainingDiverged
+from paw_bench.training.mixin import Batch, WorldModelMixin
+from paw_bench.training.record import Rollout, update_record
+
+Collect = Callable[[int], list[Episode]]
+"""The episodes (`groups` x `group_size`) of an update (1-based), sampled with the current weights."""
+OnUpdate = Callable[[dict[str, Any], "UpdateLoop"], None]
+"""Called after each update with its `metrics` record (docs/architecture.md) and the trainer."""
+
+Part = tuple[Batch, Sequence[int]]
+"""A batch and the numbers of its rows in the update."""
+
+CHECKPOINT_FILE = "trainer.pt"
+
+
+class UpdateLoop(WorldModelMixin):
+    """Goes before a TRL trainer: feeds it our episodes and drives it from update to update.
+
+    One HF epoch is one update, so HF's loop can be left and entered again between any two updates. An algorithm says
+    how TRL gets the rows (`_trl_options`, `_score`) and which losses a token it adds to TRL's (`_token_losses`).
+    """
+
+    model: PreTrainedModel
+    ref_model: PreTrainedModel | None
+    optimizer: torch.optim.Optimizer
+    lr_scheduler: torch.optim.lr_scheduler.LambdaLR
+    args: TrlConfig
+    state: TrainerState
+    accelerator: Accelerator
+    loss_type: str
+    """TRL's name of the normaliser of its RL loss."""
+    _metrics: dict[str, dict[str, list[float]]]
+
+    def __init__(
+        self,
+        config: RunConfig,
+        *,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        collect: Collect,
+        on_update: OnUpdate,
+        output_dir: Path,
+    ) -> None:
+        self.run = config
+        self.world_model = config.experiment.world_model
+        self.collect = collect
+        self.on_update = on_update
+        self.updates_done = 0
+        self._target = 0
+        self._step_logs: list[dict[str, float]] = []
+        self._parts: GradientParts | None = None
+        self._steps_per_update = steps_per_update(config.experiment.algorithm)
+        self.reset_measurements()
+        if config.experiment.algorithm.kl_coefficient and not model.config._name_or_path:
+            raise UserError(
+                "algorithm.kl_coefficient > 0 needs the initial policy on disk, and this model was not loaded from one",
+                "load the model with from_pretrained, or set kl_coefficient to 0",
+            )
+        arguments = arguments_of(config, output_dir)
+        if arguments.bf16:
+            # A step of 1e-6 is below the precision of bfloat16: weights stay float32 and passes are autocast.
+            model.float()
+        super().__init__(  # type: ignore[call-arg]
+            model=model,
+            reward_funcs=[returns_of_episodes],
+            args=arguments,
+            train_dataset=_placeholder(arguments),
+            processing_class=tokenizer,
+            callbacks=[_UpdateEnd(self)],
+            **self._trl_options(),
+        )
+        self.remove_callback(PrinterCallback)
+        # Made here rather than in `train`, which would start a schedule of its own each time it is entered; and so the
+        # first rollout is autocast as the later ones are.
+        self.model_wrapped, self.optimizer = self.accelerator.prepare(self.model, self.create_optimizer())
+        self.create_scheduler(num_training_steps=arguments.max_steps)
+        self._created_lr_scheduler = False
+        self._random = random_state.capture()
+
+    # The update loop
+
+    def train_to(self, update: int) -> None:
+        """Train until `update` updates are done (1-based, at most `training.updates`).
+
+        The trainer keeps its own state of the global random number generators, so what runs between two calls
+        changes nothing. Raises `TrainingDiverged` when loss or gradients stop being finite.
+        """
+        self._target = min(update, self.run.experiment.training.updates)
+        if self.updates_done < self._target:
+            with random_state.kept_apart(self._random):
+                self.train()
+
+    def save_checkpoint(self, folder: Path) -> None:
+        """Write everything that the next updates depend on into `folder`; to be called between updates."""
+        state = {
+            "updates": self.updates_done,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.lr_scheduler.state_dict(),
+            "random": self._random,
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(state, folder / CHECKPOINT_FILE)
+
+    def load_checkpoint(self, folder: Path) -> None:
+        """Go on from `save_checkpoint(folder)`: the following updates are bit-identical to an unbroken run's."""
+        state = torch.load(folder / CHECKPOINT_FILE, map_location="cpu", weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.lr_scheduler.load_state_dict(state["scheduler"])
+        self._random = state["random"]
+        self.updates_done = state["updates"]
+
+    def _init_training_state(self, max_steps: int, num_update_steps_per_epoch: int, *args: Any) -> tuple[int, int]:
+        """HF starts its state afresh whenever training is entered; go on after the updates that are done."""
+        super()._init_training_state(max_steps, num_update_steps_per_epoch, *args)
+        self.state.global_step = self.updates_done * num_update_steps_per_epoch
+        return self.updates_done, 0
+
+    def finish_update(self) -> bool:
+        """Count the update that just ended, report it, and say whether training may stop here."""
+        if self.part == "separate":
+            self.train_world_model_alone(self._batches_of_steps())
+        self.updates_done += 1
+        record = update_record(
+            update=self.updates_done,
+            rollout=self._rollout_done,
+            columns=self._columns,
+            step_logs=self._step_logs,
+            diagnostics=self.diagnostics,
+            rl_loss=sum(self.rl_losses) / self._steps_per_update,
+            logprob_gap=self.logprob_gap,
+            padding_share=self._padding_share,
+            enabled=self.part != "none",
+            gradients=self._parts.measured(self.accelerator) if self._parts else NO_PARTS,
+        )
+        self._step_logs, self._parts, self.gradient_parts = [], None, None
+        self.on_update(record, self)
+        return self.updates_done >= self._target
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Keep TRL's metrics of each optimizer step for the update's record."""
+        super().log(logs, start_time)
+        if "grad_norm" in logs:
+            self._step_logs.append(logs)
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
+        if not torch.isfinite(torch.as_tensor(norm)) or not torch.isfinite(self._tr_loss):
+            raise TrainingDiverged(
+                f"update {self.updates_done + 1}, optimizer step {self.state.global_step + 1}: "
+                f"loss {self._tr_loss.item():g}, gradient norm {float(norm):g}"
+            )
+        return norm
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """TRL's, told whether this is the update's first pass (diagnostics see every row once), or its first step."""
+        step = self.state.global_step % self._steps_per_update
+        self.measuring = step < self.run.experiment.algorithm.optimizer_steps
+        self.gradient_parts = self._parts if step == 0 else None
+        loss: torch.Tensor = super().training_step(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return loss
+
+    # Episodes into TRL's batch
+
+    def collect_rows(self) -> list[Row]:
+        """The next update's episodes as rows; starts the update's measurements."""
+        started = time.monotonic()
+        self.begin_update(self.updates_done + 1)
+        if self._measures_parts():
+            self._parts = self.gradient_parts = GradientParts(self.model.parameters())
+        # In train mode, gradient checkpointing would take the KV cache from the engine.
+        self.model.eval()
+        episodes = sorted(self.collect(self.updates_done + 1), key=lambda episode: (episode.group, episode.index))
+        self.model.train()
+        rows = rows_of(episodes, self.run.experiment.context.mode)
+        self._rollout_done = Rollout(episodes, rows, started=started, seconds=time.monotonic() - started)
+        return rows
+
+    def _measures_parts(self) -> bool:
+        """Whether the update that begins measures the gradients of RL and world model apart, in its first step."""
+        every = self.run.execution.gradient_parts_every
+        joint = self.part == "joint" and self.world_model.schedule.rl_term
+        return joint and every > 0 and (self.updates_done + 1) % every == 0
+
+    def _batches_of_steps(self) -> list[list[Batch]]:
+        """The update's micro-batches, by the optimizer step of a pass that they belong to."""
+        batches: list[Batch] = self._buffered_inputs  # type: ignore[attr-defined]
+        size = self.args.gradient_accumulation_steps
+        return [batches[first : first + size] for first in range(0, len(batches), size)]
+
+    def _trl_options(self) -> dict[str, Any]:
+        """What else TRL's trainer is made with."""
+        return {}
+
+    def _generate_and_score_completions(self, inputs: list[Batch]) -> Batch:
+        """TRL's batch of an update's full rows, with what our losses need beside it."""
+        batch = self._trl_batch(inputs)
+        rollout = self._rollout_done
+        self._columns = world_model_columns(rollout.rows, rollout.episodes, self.run.experiment, self.updates_done + 1)
+        for name, column in self._columns.by_row().items():
+            padded = pad([torch.from_numpy(values) for values in column], padding_value=0, padding_side="right")
+            batch[name] = padded.to(batch["completion_ids"].device)
+        batch["token_weight"] = self.run.experiment.algorithm.optimizer_steps / action_mask(batch).sum()
+        self._score([(batch, range(len(rollout.rows)))])
+        self._padding_share = padding_share([batch], rollout.rows)
+        return batch
+
+    def _trl_batch(self, inputs: list[Batch]) -> Batch:
+        """The batch that TRL makes of the update's rows: token ids, masks, advantages, log-probabilities."""
+        batch: Batch = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
+        return batch
+
+    def _score(self, parts: Sequence[Part]) -> None:
+        """Complete the update's batches with what takes all of its rows to know. `parts`: batches and their rows."""
+
+    # Losses
+
+    def _rl_loss(self, model: torch.nn.Module, inputs: Batch) -> Tensor:
+        """TRL's loss, at its share of the optimizer step's (`rl_scale`), plus our own means over action tokens."""
+        loss = super()._rl_loss(model, inputs)
+        if "rl_scale" in inputs:
+            loss = loss * inputs["rl_scale"]
+        for per_token in self._token_losses(inputs):
+            loss = loss + (per_token * action_mask(inputs)).sum() * inputs["token_weight"] * self._undo_scaling()
+        return loss
+
+    def _token_losses(self, inputs: Batch) -> list[Tensor]:
+        """Losses a token (B, T) that the step averages over action tokens, as the split into micro-batches may not
+        matter: a sum times `token_weight`, which is k / A of the update."""
+        coefficient = self.run.experiment.algorithm.entropy_coefficient
+        if not coefficient or getattr(self.args, "entropy_coef", 0.0):
+            return []
+        return [-coefficient * self._tapped[1]]
+
+    @torch.no_grad()
+    def _reference_logps(self, batch: Batch) -> Tensor:
+        """Log-probabilities of the labels under the initial policy (B, T), for the KL term."""
+        return self._score_pass(self.ref_model, batch)[0]
+
+    @torch.no_grad()
+    def _score_pass(self, model: torch.nn.Module | None, batch: Batch) -> tuple[Any, ...]:
+        """A pass over a batch without gradient, `execution.micro_batch_rows` rows at a time."""
+        return self._pass(model, batch, self.run.execution.micro_batch_rows)
+
+
+def action_mask(batch: Batch) -> Tensor:
+    """1 on the action tokens of a batch (B, T)."""
+    mask: Tensor = batch["completion_mask"] * batch["tool_mask"]
+    return mask
+
+
+def on_actions(batch: Batch, values: Sequence[Tensor]) -> Tensor:
+    """Per row one value an action token -> (B, T), 0 elsewhere."""
+    action = action_mask(batch).bool()
+    spread = torch.zeros(action.shape, device=action.device)
+    spread[action] = torch.cat(list(values)).float().to(action.device)
+    return spread
+
+
+def returns_of_episodes(episode_return: list[float | None], **_: Any) -> list[float | None]:
+    """TRL's reward function: what `rollout` reports, the environment's return less the penalties."""
+    return episode_return
+
+
+def padding_share(batches: Sequence[Batch], rows: Sequence[Row]) -> float:
+    """Share of the batches' positions that hold no token."""
+    positions: int = sum(batch["prompt_ids"].numel() + batch["completion_ids"].numel() for batch in batches)
+    return 1.0 - sum(len(row.prompt_ids) + len(row.completion_ids) for row in rows) / positions
+
+
+class _UpdateEnd(TrainerCallback):
+    """Reports the end of an update (HF's epoch) and leaves HF's loop when the target is reached."""
+
+    def __init__(self, trainer: UpdateLoop) -> None:
+        self.trainer = trainer
+
+    def on_epoch_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
+        control.should_training_stop |= self.trainer.finish_update()
+
+
+def _placeholder(arguments: TrlConfig) -> Dataset:
+    """TRL wants a dataset; tasks are the collector's business, so it only has the length of one update."""
+    assert arguments.generation_batch_size is not None
+    assert arguments.num_generations is not None
+    prompts = arguments.generation_batch_size // arguments.num_generations
+    return Dataset.from_dict({"prompt": [""] * prompts})
