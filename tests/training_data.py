@@ -65,17 +65,20 @@ def run_config(
     updates: int = 1,
     micro_batch_rows: int = 4,
     dtype: str = "float32",
+    lora_rank: int | None = None,
+    gradient_checkpointing: bool | None = None,
 ) -> RunConfig:
     """A run of 2 groups of 4 short episodes; `algorithm` and `world_model` are changes to the config's sections."""
     sizes = {"groups": 2, "group_size": 4, "optimizer_steps": 2, "learning_rate": 1e-3}
     experiment = {
-        "model": {"dtype": dtype},
+        "model": {"dtype": dtype, "lora_rank": lora_rank},
         "context": {"mode": mode},
         "algorithm": sizes | (algorithm or {}),
         "world_model": world_model or {},
         "training": {"updates": updates},
     }
-    return RunConfig.model_validate({"experiment": experiment, "execution": {"micro_batch_rows": micro_batch_rows}})
+    execution = {"micro_batch_rows": micro_batch_rows, "gradient_checkpointing": gradient_checkpointing}
+    return RunConfig.model_validate({"experiment": experiment, "execution": execution})
 
 
 def make_trainer(config: RunConfig, model, folder, *, collect=None, on_update=None) -> UpdateLoop:

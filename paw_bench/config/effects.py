@@ -43,6 +43,8 @@ def without_effect(config: ExperimentConfig, key: Key) -> str | None:
             return _idle_world_model_key(config.world_model, key)
         case ("algorithm", *_):
             return _idle_algorithm_key(config.algorithm.name, key)
+        case ("model", "lora_alpha") if config.model.lora_rank is None:
+            return "model.lora_rank is null: all weights are trained"
         case ("context", "turns") if config.context.mode == "full":
             return "context.mode 'full' has no window"
         case ("environment", "games", "seed" | "max_receptacles") if config.environment.games.source == "data":

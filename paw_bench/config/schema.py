@@ -43,6 +43,10 @@ class ModelConfig(Section):
     name: str = "embedded"
     """`embedded`, `embedded-small` (shipped with the package), a Hugging Face model id, or a folder."""
     dtype: Literal["float32", "bfloat16"] = "float32"
+    lora_rank: PositiveInt | None = None
+    """Train adapters of this rank on all linear layers (peft); None: train all weights."""
+    lora_alpha: Positive = 32.0
+    """Adapters are scaled by lora_alpha / lora_rank."""
 
 
 class GamesConfig(Section):
@@ -380,6 +384,8 @@ class ExecutionConfig(Section):
     generation_batch: PositiveInt = 256
     """Prompts decoded together."""
     environment_workers: PositiveInt = 2
+    gradient_checkpointing: bool | None = None
+    """Recompute activations in the backward pass: a third more time for less memory. None: on GPUs only."""
     threads: PositiveInt = 1
     """CPU threads of torch."""
     device: Literal["cpu", "cuda"] = "cpu"

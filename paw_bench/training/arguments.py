@@ -43,7 +43,7 @@ def arguments_of(config: RunConfig, output_dir: Path) -> TrlConfig:
 def _shared(config: RunConfig, output_dir: Path) -> dict[str, Any]:
     """What both of TRL's trainers take."""
     experiment, algorithm = config.experiment, config.experiment.algorithm
-    on_gpu = config.execution.device == "cuda"
+    on_gpu, recompute = config.execution.device == "cuda", config.execution.gradient_checkpointing
     return {
         "output_dir": str(output_dir),
         "seed": experiment.seed,
@@ -65,8 +65,7 @@ def _shared(config: RunConfig, output_dir: Path) -> dict[str, Any]:
         "shuffle_dataset": False,
         "bf16": experiment.model.dtype == "bfloat16",
         "use_cpu": not on_gpu,
-        # Recomputing activations costs a third of the time and is only worth it where GPU memory is the limit.
-        "gradient_checkpointing": on_gpu,
+        "gradient_checkpointing": on_gpu if recompute is None else recompute,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
         "report_to": "none",

@@ -37,17 +37,18 @@ def run_value_head(model: PreTrainedModel, seen: Callable[[Tensor], None]) -> No
     Other passes (sampling, evaluation) are left as they are. To be called after TRL has patched the forward.
     """
     hidden: list[Tensor] = []
-    model.base_model.register_forward_hook(lambda _, __, output: hidden.append(output.last_hidden_state))
+
+    def keep(_: nn.Module, __: Any, output: Any) -> None:
+        hidden[:] = [output.last_hidden_state]
+
+    model.base_model.register_forward_hook(keep)
     inner = model.forward
 
     # The signature stays: generation checks its arguments against it.
     @functools.wraps(type(model).forward)
     def forward(*args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
-        hidden.clear()
         if not fused_lm_head:
-            output = inner(*args, **kwargs)
-            hidden.clear()
-            return output
+            return inner(*args, **kwargs)
         output = inner(*args, fused_lm_head=True, **kwargs)
         head = model.value_head
         assert isinstance(head, nn.Linear)

@@ -30,6 +30,7 @@ from paw_bench.training.arguments import TrlConfig, arguments_of, steps_per_upda
 from paw_bench.training.columns import world_model_columns
 from paw_bench.training.gradient_parts import NO_PARTS, GradientParts
 from paw_bench.training.health import TrainingDiverged
+from paw_bench.training.lora import lora_of
 from paw_bench.training.mixin import Batch, WorldModelMixin
 from paw_bench.training.record import Rollout, update_record
 
@@ -82,7 +83,10 @@ class UpdateLoop(WorldModelMixin):
         self._parts: GradientParts | None = None
         self._steps_per_update = steps_per_update(config.experiment.algorithm)
         self.reset_measurements()
-        if config.experiment.algorithm.kl_coefficient and not model.config._name_or_path:
+        adapters = lora_of(config.experiment.model)
+        if adapters:
+            torch.manual_seed(config.experiment.seed)
+        if config.experiment.algorithm.kl_coefficient and not adapters and not model.config._name_or_path:
             raise UserError(
                 "algorithm.kl_coefficient > 0 needs the initial policy on disk, and this model was not loaded from one",
                 "load the model with from_pretrained, or set kl_coefficient to 0",
@@ -98,9 +102,12 @@ class UpdateLoop(WorldModelMixin):
             train_dataset=_placeholder(arguments),
             processing_class=tokenizer,
             callbacks=[_UpdateEnd(self)],
+            peft_config=adapters,
             **self._trl_options(),
         )
         self.remove_callback(PrinterCallback)
+        # With adapters TRL's model is a wrapper around the one it was given.
+        self._prepare_policy(model)
         # Made here rather than in `train`, which would start a schedule of its own each time it is entered; and so the
         # first rollout is autocast as the later ones are.
         self.model_wrapped, self.optimizer = self.accelerator.prepare(self.model, self.create_optimizer())
@@ -220,6 +227,9 @@ class UpdateLoop(WorldModelMixin):
         size = self.args.gradient_accumulation_steps
         return [batches[first : first + size] for first in range(0, len(batches), size)]
 
+    def _prepare_policy(self, policy: PreTrainedModel) -> None:
+        """Change the model after TRL has, and before its optimizer is made."""
+
     def _trl_options(self) -> dict[str, Any]:
         """What else TRL's trainer is made with."""
         return {}
@@ -267,7 +277,10 @@ class UpdateLoop(WorldModelMixin):
     @torch.no_grad()
     def _reference_logps(self, batch: Batch) -> Tensor:
         """Log-probabilities of the labels under the initial policy (B, T), for the KL term."""
-        return self._score_pass(self.ref_model, batch)[0]
+        if self.ref_model is not None:
+            return self._score_pass(self.ref_model, batch)[0]
+        with self.accelerator.unwrap_model(self.model).disable_adapter():
+            return self._score_pass(self.model, batch)[0]
 
     @torch.no_grad()
     def _score_pass(self, model: torch.nn.Module | None, batch: Batch) -> tuple[Any, ...]:

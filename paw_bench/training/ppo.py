@@ -21,11 +21,11 @@ from paw_bench.training.mixin import Batch
 class PawPPOTrainer(PawGRPOTrainer):
     """`PawGRPOTrainer` whose advantages come from a critic, so that an episode needs no others of its task."""
 
-    def __init__(self, *args: Any, model: PreTrainedModel, **kwargs: Any) -> None:
+    def _prepare_policy(self, policy: PreTrainedModel) -> None:
+        super()._prepare_policy(policy)
         self._seen: list[Tensor] = []
-        attach_value_head(model)
-        super().__init__(*args, model=model, **kwargs)
-        run_value_head(model, self._seen.append)
+        attach_value_head(policy)
+        run_value_head(policy, self._seen.append)
 
     def create_optimizer(self, *args: Any) -> torch.optim.Optimizer:
         """HF's optimizer with the value head in a group of its own, at the critic's learning rate."""

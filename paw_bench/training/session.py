@@ -38,6 +38,7 @@ class Session:
         device = torch.cuda.get_device_name() if execution.device == "cuda" else "cpu"
         directory.record_provenance(panels={name: panel.sha256 for name, panel in panels.items()}, device=device)
         model, tokenizer = models.load(self.experiment.model, execution.device)
+        self.model = model
         self.collector = Collector.with_model(self.experiment, pool, model, tokenizer, batch=execution.generation_batch)
         self.fixed = play_fixed_transitions(self.experiment, pool, panels["tune"], self.collector.codec)
         self.redone = pool.redone
@@ -88,13 +89,8 @@ class Session:
     # -- training --------------------------------------------------------------------------------------------------
 
     def _collect(self, update: int) -> list[Episode]:
-        algorithm = self.experiment.algorithm
         assignments = assignments_of_update(
-            self.panels["train"].tasks,
-            seed=self.experiment.seed,
-            update=update,
-            groups=algorithm.tasks,
-            group_size=algorithm.episodes_per_task,
+            self.panels["train"].tasks, self.experiment.algorithm, seed=self.experiment.seed, update=update
         )
         return self.collector.collect(assignments, self.experiment.rollout.temperature)
 
@@ -142,7 +138,7 @@ class Session:
         self.directory.journal("evaluation_started", phase=phase)
         episodes = play_panel(self.collector, self.panel, evaluation, seed=self.experiment.seed)
         self._note_failures()
-        diagnostics = measure(self.trainer.model, self.fixed, self.config.execution.micro_batch_rows)
+        diagnostics = measure(self.model, self.fixed, self.config.execution.micro_batch_rows)
         mode = self.experiment.context.mode
         outcome = summary(episodes, self.panel)
         seconds = time.monotonic() - started

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from paw_bench.config.schema import AlgorithmConfig
 from paw_bench.envs.protocol import Task
 from paw_bench.rollout.collector import Assignment
 
@@ -15,14 +16,14 @@ def tasks_of_update(tasks: tuple[Task, ...], *, seed: int, update: int, groups: 
 
 
 def assignments_of_update(
-    tasks: tuple[Task, ...], *, seed: int, update: int, groups: int, group_size: int
+    tasks: tuple[Task, ...], algorithm: AlgorithmConfig, *, seed: int, update: int
 ) -> list[Assignment]:
-    """`group_size` episodes of each task, with the update's environment seeds and sampling noise."""
-    chosen = tasks_of_update(tasks, seed=seed, update=update, groups=groups)
+    """The algorithm's episodes of each task, with the update's environment seeds and sampling noise."""
+    chosen = tasks_of_update(tasks, seed=seed, update=update, groups=algorithm.tasks)
     return [
         Assignment(task, group, index, seed=update, noise=f"train/{seed}/{update}/{group}/{index}")
         for group, task in enumerate(chosen)
-        for index in range(group_size)
+        for index in range(algorithm.episodes_per_task)
     ]
 
 

@@ -131,7 +131,7 @@ class WindowRows(UpdateLoop):
                     steps=len(steps),
                 )
                 batch.update(self._on_device(batch))
-                if self.ref_model is not None:
+                if self.run.experiment.algorithm.kl_coefficient:
                     batch["ref_per_token_logps"] = self._reference_logps(batch)
         self._padding_share = padding_share([batch for batches in steps for batch in batches], rows)
 
