@@ -45,7 +45,7 @@ class ModelConfig(Section):
     dtype: Literal["float32", "bfloat16"] = "float32"
     lora_rank: PositiveInt | None = None
     """Train adapters of this rank on all linear layers (peft); None: train all weights."""
-    lora_alpha: Positive = 32.0
+    lora_alpha: PositiveInt = 32
     """Adapters are scaled by lora_alpha / lora_rank."""
 
 

@@ -14,13 +14,13 @@ from trl.trainer.utils import FusedCausalLMOutput
 
 
 @dataclass
-class OutputWithValues(FusedCausalLMOutput):  # type: ignore[misc]
+class OutputWithValues(FusedCausalLMOutput):
     """TRL's output of the fused head, with V (B, T) of the state after each token.
 
     The values are part of it because distributed training looks for unused parameters in a pass's outputs.
     """
 
-    values: Tensor | None = None
+    state_values: Tensor | None = None
 
 
 def attach_value_head(model: PreTrainedModel) -> None:
@@ -55,6 +55,6 @@ def run_value_head(model: PreTrainedModel, seen: Callable[[Tensor], None]) -> No
         with torch.autocast(model.device.type, enabled=False):
             values = head(hidden.pop().float()).squeeze(-1)
         seen(values)
-        return OutputWithValues(**dict(output), values=values)
+        return OutputWithValues(**dict(output), state_values=values)
 
     model.forward = forward

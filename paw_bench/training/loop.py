@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 from datasets import Dataset
 from torch import Tensor
 from transformers import (
@@ -17,7 +16,6 @@ from transformers import (
     PrinterCallback,
     TrainerCallback,
     TrainerControl,
-    TrainerState,
 )
 from trl.trainer.utils import pad
 
@@ -34,6 +32,11 @@ from paw_bench.training.lora import lora_of
 from paw_bench.training.mixin import Batch, WorldModelMixin
 from paw_bench.training.record import Rollout, update_record
 
+if TYPE_CHECKING:
+    from transformers import Trainer as _Trainer
+else:
+    _Trainer = object
+
 Collect = Callable[[int], list[Episode]]
 """The episodes (`groups` x `group_size`) of an update (1-based), sampled with the current weights."""
 OnUpdate = Callable[[dict[str, Any], "UpdateLoop"], None]
@@ -45,7 +48,7 @@ Part = tuple[Batch, Sequence[int]]
 CHECKPOINT_FILE = "trainer.pt"
 
 
-class UpdateLoop(WorldModelMixin):
+class UpdateLoop(WorldModelMixin, _Trainer):
     """Goes before a TRL trainer: feeds it our episodes and drives it from update to update.
 
     One HF epoch is one update, so HF's loop can be left and entered again between any two updates. An algorithm says
@@ -57,11 +60,10 @@ class UpdateLoop(WorldModelMixin):
     optimizer: torch.optim.Optimizer
     lr_scheduler: torch.optim.lr_scheduler.LambdaLR
     args: TrlConfig
-    state: TrainerState
-    accelerator: Accelerator
     loss_type: str
     """TRL's name of the normaliser of its RL loss."""
-    _metrics: dict[str, dict[str, list[float]]]
+    _metrics: Any
+    _tokenizer: PreTrainedTokenizerBase
 
     def __init__(
         self,
@@ -196,7 +198,7 @@ class UpdateLoop(WorldModelMixin):
         step = self.state.global_step % self._steps_per_update
         self.measuring = step < self.run.experiment.algorithm.optimizer_steps
         self.gradient_parts = self._parts if step == 0 else None
-        loss: torch.Tensor = super().training_step(*args, **kwargs)  # type: ignore[no-untyped-call]
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
         return loss
 
     # Episodes into TRL's batch
@@ -270,17 +272,20 @@ class UpdateLoop(WorldModelMixin):
         """Losses a token (B, T) that the step averages over action tokens, as the split into micro-batches may not
         matter: a sum times `token_weight`, which is k / A of the update."""
         coefficient = self.run.experiment.algorithm.entropy_coefficient
-        if not coefficient or getattr(self.args, "entropy_coef", 0.0):
+        if not coefficient or getattr(self.args, "entropy_coef", None):
             return []
         return [-coefficient * self._tapped[1]]
 
     @torch.no_grad()
     def _reference_logps(self, batch: Batch) -> Tensor:
         """Log-probabilities of the labels under the initial policy (B, T), for the KL term."""
+        logps: Tensor
         if self.ref_model is not None:
-            return self._score_pass(self.ref_model, batch)[0]
-        with self.accelerator.unwrap_model(self.model).disable_adapter():
-            return self._score_pass(self.model, batch)[0]
+            logps = self._score_pass(self.ref_model, batch)[0]
+        else:
+            with self.accelerator.unwrap_model(self.model).disable_adapter():
+                logps = self._score_pass(self.model, batch)[0]
+        return logps
 
     @torch.no_grad()
     def _score_pass(self, model: torch.nn.Module | None, batch: Batch) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ def gae(rewards: Tensor, values: Tensor, *, discount: float, trace: float) -> Te
     the state after an action's last token is the one before the next action's first. The value targets are A + V.
     """
     advantages = torch.zeros_like(values)
-    following, later = 0.0, 0.0
+    following = later = torch.zeros(())
     for step in reversed(range(len(values))):
         delta = rewards[step] + discount * following - values[step]
         later = delta + discount * trace * later
