@@ -46,8 +46,8 @@ def test_a_model_wins_over_a_scale_and_a_scale_over_the_profile(tmp_path: Path) 
 
 def test_cpus_and_memory_go_with_the_gpus(tmp_path: Path) -> None:
     found = profile(tmp_path).profile
-    sizes = [(shape.cpus, shape.memory_gb) for gpus in (0, 1, 2) if (shape := Shape.of(found, "paper", config(gpus=gpus)))]
-    assert sizes == [(8, 64), (8, 64), (16, 128)]
+    shapes = [Shape.of(found, "paper", config(gpus=gpus)) for gpus in (0, 1, 2)]
+    assert [(shape.cpus, shape.memory_gb) for shape in shapes] == [(8, 64), (8, 64), (16, 128)]
 
 
 def test_nodes_that_failed_are_added_to_those_excluded(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,15 +73,9 @@ class OnCluster(Sweeping):
 
 
 @pytest.fixture
-def sweeping(slurm: Devcluster, tmp_path: Path) -> OnCluster:
-    return OnCluster(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def cleared(request: pytest.FixtureRequest) -> None:
-    """No test finds jobs of another."""
-    if "slurm" in request.fixturenames or "sweeping" in request.fixturenames:
-        request.addfinalizer(lambda: subprocess.run(["scancel", f"--user={os.getuid()}"], check=True))
+def sweeping(slurm: Devcluster, tmp_path: Path) -> Iterator[OnCluster]:
+    yield OnCluster(tmp_path)
+    slurm.slurm("scancel", f"--user={os.getuid()}")  # no test finds jobs of another
 
 
 def held(sweeping: OnCluster) -> bool:
@@ -181,6 +176,35 @@ def test_preempted_runs_come_back_and_go_on_from_their_checkpoint(sweeping: OnCl
         (run.path / "go").touch()
     sweeping.wait_until(grpo="done", paw="done")
     assert sweeping.causes() == {"grpo": ["first", "preempted"], "paw": ["first", "preempted"]}
+    assert published_once(sweeping)
+
+
+def test_a_run_whose_node_fails_goes_on_elsewhere(slurm: Devcluster, sweeping: OnCluster) -> None:
+    assert sweeping.submit(**behave(grpo="hold")).returncode == 0
+    sweeping.wait_until(paw="done")
+    wait_for(lambda: held(sweeping), seconds=_LONG)
+    status = sweeping.now()["grpo"].status
+    assert status.pid is not None
+    os.kill(slurm.pids()[status.node], signal.SIGKILL)
+    os.kill(status.pid, signal.SIGKILL)
+    (sweeping.runs()["grpo"].path / "go").touch()
+    try:
+        sweeping.wait_until(grpo="done")
+    finally:
+        slurm.call("start")
+    assert sweeping.causes()["grpo"] == ["first", "node_failure"]
+    assert sweeping.now()["grpo"].history[-1].avoid == (status.node,)
+    assert published_once(sweeping)
+
+
+def test_a_run_is_warned_before_its_time_limit_and_goes_on_after_it(slurm: Devcluster, tmp_path: Path) -> None:
+    sweeping = OnCluster(tmp_path, time="00:01:00")
+    assert sweeping.submit(**behave(grpo="hold")).returncode == 0
+    wait_for(lambda: "time_limit" in sweeping.causes()["grpo"], seconds=_LONG)
+    (sweeping.runs()["grpo"].path / "go").touch()
+    sweeping.wait_until(grpo="done", paw="done")
+    ends = [event["reason"] for event in sweeping.runs()["grpo"].events() if event["event"] == "attempt_ended"]
+    assert ends == ["stopped by SIGUSR2", ""]
     assert published_once(sweeping)
 
 

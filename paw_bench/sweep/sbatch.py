@@ -104,8 +104,8 @@ class SlurmLauncher:
             "output": self._folder / "keeper-%j.log",
         }
         flags = [f"#SBATCH --{key}={shlex.quote(str(value))}" for key, value in options.items() if value is not None]
-        python = f"{self._python} {shlex.join(command[1:])}"
-        return "\n".join(["#!/bin/bash", *flags, "", *self._setup(), python, ""])
+        # Not in the container, where there is no sbatch.
+        return "\n".join(["#!/bin/bash", *flags, "", *self._setup(), shlex.join(command), ""])
 
     def _executor(self, shape: Shape, name: str) -> submitit.SlurmExecutor:
         executor = _Executor(self._folder, python=self._python)
@@ -126,6 +126,8 @@ class SlurmLauncher:
             signal_delay_s=min(_WARNING_S, seconds_of(shape.time) // 10),
             setup=self._setup(),
             stderr_to_stdout=True,
+            # Since 22.05 srun does not take it over from sbatch, and would bind the run to one CPU.
+            srun_args=[f"--cpus-per-task={shape.cpus}"],
             wckey=None,
             # Slurm must not start a job again by itself: retries have one owner.
             additional_parameters={"time": shape.time, "no-requeue": True},
