@@ -75,17 +75,31 @@ def sweep(
         int | None, typer.Option(metavar="N", min=1, help="Runs at a time; else as many as the cores carry.")
     ] = None,
     results: Results = RESULTS,
-    cluster: Annotated[str | None, typer.Option(metavar="PROFILE", help="Run on a cluster: not there yet.")] = None,
+    cluster: Annotated[
+        Path | None, typer.Option(metavar="PROFILE", help="Submit to Slurm by this profile (YAML), and return.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="With --cluster: stay until every run has ended.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Give failed runs new attempts.")] = False,
 ) -> None:
-    """Run every run of an experiment file, then report. The same command again goes on where it stopped."""
-    from paw_bench import cli_sweep
+    """Run every run of an experiment file, then report. The same command again goes on where it stopped.
+
+    With --cluster the runs are submitted to Slurm as job arrays, and the command returns.
+    """
+    from paw_bench import cli_cluster, cli_sweep
 
     if cluster is not None:
-        raise UserError(
-            f"--cluster {cluster}: starting runs on a cluster is not there yet",
-            f"leave it out to use this machine, or run `paw-bench sweep {file}` in an allocation of one node",
+        code = cli_cluster.sweep(
+            file,
+            cluster,
+            scale=scale,
+            overrides=overrides or (),
+            dry_run=dry_run,
+            as_json=as_json,
+            results=results,
+            retry=retry,
+            wait=wait,
         )
+        raise typer.Exit(code)
     code = cli_sweep.sweep(
         file,
         scale=scale,
@@ -123,12 +137,72 @@ def status(
     sweep: Annotated[str | None, typer.Argument(metavar="SWEEP", help="Its folder or name (default: all).")] = None,
     *,
     as_json: AsJson = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every 10 seconds, until Ctrl-C.")] = False,
     results: Results = RESULTS,
 ) -> None:
-    """Show the state of every run of a sweep, derived from its files."""
+    """Show the state of every run of a sweep, derived from its files and the queue."""
     from paw_bench import cli_status
 
-    cli_status.show_status(sweep, as_json=as_json, results=results)
+    cli_status.show_status(sweep, as_json=as_json, results=results, watch=watch)
+
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run id (or its beginning), or folder of a run.")]
+
+
+@app.command(epilog=_examples("paw-bench logs 0123456789ab", "paw-bench logs 0123 -f"))
+def logs(
+    run: RunName,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing until the run ends.")] = False,
+    results: Results = RESULTS,
+) -> None:
+    """Print the log of a run's last attempt."""
+    from paw_bench import cli_cluster
+
+    cli_cluster.logs(run, follow=follow, results=results)
+
+
+@app.command(epilog=_examples("paw-bench why 0123456789ab"))
+def why(run: RunName, *, results: Results = RESULTS) -> None:
+    """Tell a run's whole history: jobs, attempts, nodes, signals, reasons."""
+    from paw_bench import cli_cluster
+
+    cli_cluster.why(run, results=results)
+
+
+@app.command(epilog=_examples("paw-bench cancel ablations", "paw-bench cancel 0123456789ab"))
+def cancel(
+    which: Annotated[str, typer.Argument(metavar="SWEEP|RUN", help="A sweep's folder or name, or a run's id.")],
+    *,
+    results: Results = RESULTS,
+) -> None:
+    """Cancel the jobs of a sweep or of a run. They stay cancelled until `paw-bench retry`."""
+    from paw_bench import cli_cluster
+
+    cli_cluster.cancel(which, results=results)
+
+
+@app.command(epilog=_examples("paw-bench retry ablations --failed", "paw-bench retry 0123456789ab"))
+def retry(
+    which: Annotated[str, typer.Argument(metavar="SWEEP|RUN", help="A sweep's folder or name, or a run's id.")],
+    *,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="All runs of the sweep that ended without a result.")
+    ] = False,
+    results: Results = RESULTS,
+) -> None:
+    """Submit ended runs again, from their last checkpoint; their retries are counted anew."""
+    from paw_bench import cli_cluster
+
+    cli_cluster.retry(which, failed=failed, results=results)
+
+
+@app.command(hidden=True)
+def keep(sweep: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a sweep.")]) -> None:
+    """Submit what the end of an array left to be tried again: what the keeper's job calls."""
+    from paw_bench import cli_cluster
+
+    cli_cluster.keep(sweep)
 
 
 @app.command(

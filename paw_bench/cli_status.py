@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +17,45 @@ from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.progress import headline, seconds_left, status_table
 from paw_bench.sweep.status import RunStatus, sweep_status
 
+_WATCH_S = 10.0
 
-def show_status(which: str | None, *, results: Path, as_json: bool) -> None:
-    """Print the state of every run of one sweep, or of all below `results`. Raises UserError if there is none."""
+
+def show_status(which: str | None, *, results: Path, as_json: bool, watch: bool = False) -> None:
+    """Print the state of every run of one sweep, or of all below `results`; with `watch`, again and again.
+
+    Raises UserError if there is none.
+    """
+    while watch:
+        Console().clear()
+        _show_status(which, results=results, as_json=False)
+        time.sleep(_WATCH_S)
+    _show_status(which, results=results, as_json=as_json)
+
+
+def states_of(sweep: SweepDirectory) -> list[RunStatus]:
+    """The state of every run, by its files and, where the sweep was submitted to a cluster, by the queue."""
+    from paw_bench.sweep.cluster import Cluster
+    from paw_bench.sweep.cluster_status import snapshot
+    from paw_bench.sweep.queue import QueueError
+
+    if Cluster.load(sweep) is None:
+        return sweep_status(sweep)
+    try:
+        return [run.status for run in snapshot(sweep).runs]
+    except QueueError as error:
+        print(f"{error.problem}: these are the states by the files alone", file=sys.stderr)
+        return sweep_status(sweep)
+
+
+def _show_status(which: str | None, *, results: Path, as_json: bool) -> None:
     sweeps = [find_sweep(which, results)] if which else all_sweeps(results)
     if as_json:
-        documents = [status_document(sweep, sweep_status(sweep)) for sweep in sweeps]
+        documents = [status_document(sweep, states_of(sweep)) for sweep in sweeps]
         print(json.dumps(documents[0] if which else documents, indent=2))
         return
     console = Console()
     for sweep in sweeps:
-        statuses = sweep_status(sweep)
+        statuses = states_of(sweep)
         at_a_time = max(1, sum(status.active for status in statuses))
         left = seconds_left(statuses, slots=at_a_time, predicted_s=None)
         console.print(headline(sweep.path.name, statuses, left), style="bold", highlight=False, soft_wrap=True)

@@ -76,7 +76,7 @@ def sweep(
         again = shlex.join(["paw-bench", *sys.argv[1:]])
         print(f"stopped; finished runs and checkpoints are kept. To go on: {again}", file=sys.stderr)
         return 130
-    return _conclude(planned, SweepDirectory(folder), statuses, console, as_json=as_json)
+    return conclude(planned, SweepDirectory(folder), statuses, console, as_json=as_json)
 
 
 def _mean_run(cost: CostPrediction) -> float | None:
@@ -84,7 +84,7 @@ def _mean_run(cost: CostPrediction) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _conclude(
+def conclude(
     planned: Plan, sweep: SweepDirectory, statuses: list[RunStatus], console: Console, *, as_json: bool
 ) -> int:
     """Say what failed and why, and report on what is done."""

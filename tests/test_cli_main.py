@@ -58,7 +58,7 @@ def finished(sweeping: Sweeping) -> RunDirectory:
 def test_version_and_help() -> None:
     assert call("--version").stdout == f"paw-bench {paw_bench.__version__}\n"
     listed = call("--help").stdout
-    for command in ("sweep", "run", "status", "report", "init", "warm-start"):
+    for command in ("sweep", "run", "status", "logs", "why", "cancel", "retry", "report", "init", "warm-start"):
         assert command in listed
         help_text = call(command, "--help").stdout
         assert "Examples:" in help_text
@@ -86,11 +86,7 @@ def test_a_finished_run_is_left_alone_without_a_heavy_library(finished: RunDirec
     [
         (["run", "nowhere"], "nowhere/config.json: there is no such file", "results folder"),
         (["sweep", "nowhere.yaml"], "nowhere.yaml", "paw-bench init"),
-        (
-            ["sweep", "tiny.yaml", "--cluster", "gpu"],
-            "--cluster gpu: starting runs on a cluster is not there yet",
-            "leave it",
-        ),
+        (["sweep", "tiny.yaml", "--cluster", "gpu.yaml"], "gpu.yaml: cluster profile: there is no such file", "init"),
         (["sweep", "tiny.yaml", "--set", "training.update=3"], "training.update", "updates"),
         (["status"], "results/runs: holds no sweep", "paw-bench sweep FILE"),
         (["warm-start", "huge", "--output", "x"], "there is no model 'huge'", "embedded"),

@@ -35,7 +35,7 @@ def body(directory: RunDirectory) -> None:
         if update == 4 and attempt.number == 1 and behaviour == "memory":
             raise MemoryError("no memory")
         if update == 4 and behaviour == "hold":
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 400
             while not (directory.path / "go").exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
         directory.append_metrics(

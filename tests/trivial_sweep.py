@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from paw_bench import cli, cli_sweep
+from paw_bench import cli, cli_cluster, cli_sweep
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep import driver
 
@@ -24,7 +24,8 @@ def report_lines(sweep: SweepDirectory, *, width: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    cli_sweep.report_lines = report_lines
+    cli_sweep.report_lines = cli_cluster.report_lines = report_lines
+    cli_cluster.sweep.__kwdefaults__ |= {"command": RUN, "keep": [sys.executable, __file__, "keep"]}
     cli_sweep.sweep.__kwdefaults__["command"] = os.environ.get("TRIVIAL_COMMAND", "").split() or RUN
     driver.MIN_FREE_BYTES = int(os.environ.get("TRIVIAL_FREE", driver.MIN_FREE_BYTES))
     cli.main()

@@ -42,7 +42,7 @@ def launch(
     check_space(sweep.path)
     with sweep.lock():
         file = plan.file
-        document = _keep_first_prediction(sweep, document)
+        document = keep_first_prediction(sweep, document)
         sweep = SweepDirectory.create(
             sweep.path, name=file.name, scale=file.scale, source=str(file.path), text=file.text, plan=document
         )
@@ -63,7 +63,7 @@ def sweep_path(plan: Plan, results: Path) -> Path:
     return (results / plan.file.sweep_name).absolute()
 
 
-def _keep_first_prediction(sweep: SweepDirectory, document: Record) -> Record:
+def keep_first_prediction(sweep: SweepDirectory, document: Record) -> Record:
     """The plan with the cost that was predicted before its first run: what the report compares with the measurement."""
     if not sweep.exists() or sweep.info["plan"]["runs"] != document["runs"]:
         return document

@@ -18,11 +18,13 @@ _PLAIN_INTERVAL_S = 15.0
 _WIDTH = 60
 _STYLES: dict[State, str] = {
     "planned": "dim",
+    "queued": "dim cyan",
     "running": "cyan",
     "evaluating": "cyan",
     "done": "green",
     "failed": "bold red",
     "interrupted": "yellow",
+    "preempted": "yellow",
     "lost": "yellow",
 }
 
@@ -45,7 +47,9 @@ def seconds_left(statuses: Sequence[RunStatus], *, slots: int, predicted_s: floa
     """
     taken = [status.seconds_taken for status in statuses if status.seconds_taken is not None]
     each = sum(taken) / len(taken) if taken else predicted_s
-    waiting = [status for status in statuses if status.state in {"planned", "interrupted", "lost"}]
+    waiting = [
+        status for status in statuses if status.state in {"planned", "queued", "interrupted", "preempted", "lost"}
+    ]
     unknown = [status for status in statuses if status.active and status.seconds_left is None]
     running = [status.seconds_left for status in statuses if status.seconds_left is not None]
     if each is None and (waiting or unknown):
@@ -58,9 +62,9 @@ def headline(title: str, statuses: Sequence[RunStatus], left: float | None) -> s
     """'quickstart-embedded: 2 of 6 runs done, 1 running, 3 waiting, about 12 min left'."""
     states = Counter("running" if status.active else status.state for status in statuses)
     parts = [f"{states['done']} of {len(statuses)} runs done"]
-    others: tuple[State, ...] = ("running", "failed", "interrupted", "lost", "planned")
+    others: tuple[State, ...] = ("running", "queued", "failed", "interrupted", "preempted", "lost", "planned")
     parts += [f"{states[state]} {'waiting' if state == 'planned' else state}" for state in others if states[state]]
-    if left is not None and states["running"] + states["planned"]:
+    if left is not None and states["running"] + states["queued"] + states["planned"]:
         parts.append(f"about {duration(left)} left")
     return f"{title}: {', '.join(parts)}"
 

@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM as one exception that no `except Exception` swallows."""
+"""SIGINT, SIGTERM and SIGUSR2 as one exception that no `except Exception` swallows.
+
+SIGUSR2 is what our Slurm jobs get shortly before their time limit.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 
 class Interrupted(BaseException):
@@ -23,14 +28,15 @@ class Interrupted(BaseException):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise Interrupted in this block on SIGINT and SIGTERM; a second signal acts at once, as if nothing caught it."""
+    """Raise Interrupted in this block on these signals; a second SIGINT or SIGTERM acts at once, as if uncaught."""
 
     def stop(signum: int, frame: FrameType | None) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_DFL)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         raise Interrupted(signum)
 
-    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: signal.signal(each, stop) for each in _CAUGHT}
     try:
         yield
     finally:

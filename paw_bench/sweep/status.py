@@ -13,7 +13,7 @@ from paw_bench.store.jsonl import Record, TornLineWarning
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
 
-State = Literal["planned", "running", "evaluating", "done", "failed", "interrupted", "lost"]
+State = Literal["planned", "queued", "running", "evaluating", "done", "failed", "interrupted", "preempted", "lost"]
 
 _RECENT = 5
 """Updates over which success and speed are averaged."""
@@ -44,6 +44,8 @@ class RunStatus:
     log: Path | None = None
     pid: int | None = None
     hostname: str | None = None
+    node: str = ""
+    """Where its job runs or ran, by Slurm's word."""
 
     @property
     def label(self) -> str:
@@ -106,7 +108,7 @@ def _derive(sweep: SweepDirectory, planned: Record, refusal: Record | None) -> R
         known["update"] = metrics[-1]["update"]
         known["success"] = statistics.fmean(record["success"] for record in metrics[-_RECENT:])
     if locked:
-        return RunStatus(**known, **_progress(directory, events, metrics))
+        return RunStatus(**known, **progress_of(directory, events))
     return RunStatus(**known, **_end(events, refusal))
 
 
@@ -127,10 +129,11 @@ def _attempts(directory: RunDirectory, events: list[Record]) -> dict[str, Any]:
     return known
 
 
-def _progress(directory: RunDirectory, events: list[Record], metrics: list[Record]) -> dict[str, Any]:
+def progress_of(directory: RunDirectory, events: list[Record]) -> dict[str, Any]:
     """State and time left of a run that is being worked on."""
     steps = {"attempt_started", "resumed", "evaluation_started", "evaluation", "checkpoint"}
     last = next((event for event in reversed(events) if event["event"] in steps), None)
+    metrics = directory.metrics()
     state = "evaluating" if last is not None and last["event"] == "evaluation_started" else "running"
     if last is None or not metrics:
         return {"state": state}

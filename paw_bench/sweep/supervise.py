@@ -58,11 +58,17 @@ def _open_attempt(directory: RunDirectory) -> None:
             )
         attempt = directory.new_attempt()
     except StoreError as error:
-        directory.journal("attempt_refused", reason=str(error))
+        directory.journal("attempt_refused", reason=str(error), job=_job())
         raise
     log = attempt.log.relative_to(directory.path).as_posix()
-    directory.journal("attempt_started", pid=os.getpid(), hostname=socket.gethostname(), log=log)
+    directory.journal("attempt_started", pid=os.getpid(), hostname=socket.gethostname(), log=log, job=_job())
     _send_output_to(attempt.log)
+
+
+def _job() -> str | None:
+    """The Slurm job that this process belongs to, as squeue names it, or None."""
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ.get("SLURM_JOB_ID")
 
 
 def _send_output_to(log: Path) -> None:
@@ -95,8 +101,16 @@ def _attempt(directory: RunDirectory, body: Body) -> int:
         print(text, file=sys.stderr, flush=True)
         if sys.stdout.isatty():
             directory.attempt.log.write_text(text)
-        directory.journal("attempt_ended", outcome="failed", reason=_reason(error), transient=_is_transient(error))
-        return 2 if isinstance(error, UserError) else 1
+        refused = isinstance(error, UserError)
+        directory.journal(
+            "attempt_ended",
+            outcome="failed",
+            reason=_reason(error),
+            transient=_is_transient(error),
+            error=type(error).__name__,
+            refused=refused,
+        )
+        return 2 if refused else 1
     directory.journal("attempt_ended", outcome="done", reason="")
     print(f"run {directory.info.run_id} is done: {directory.path / 'result.json'}")
     return 0

@@ -1,0 +1,199 @@
+"""`paw-bench sweep --cluster` and the commands on runs of a cluster: logs, why, cancel, retry, keep."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from paw_bench.cli_status import all_sweeps, find_sweep, report_lines, states_of, status_document
+from paw_bench.cli_sweep import conclude
+from paw_bench.config.load import load_experiment_file
+from paw_bench.config.profile import load_profile
+from paw_bench.errors import StoreError, UserError
+from paw_bench.store.run_directory import RunDirectory
+from paw_bench.store.sweep_directory import SweepDirectory
+from paw_bench.sweep.cluster import make_pass, require_cluster
+from paw_bench.sweep.cluster_launch import ClusterLaunch
+from paw_bench.sweep.cluster_status import snapshot
+from paw_bench.sweep.cost import predict
+from paw_bench.sweep.describe import describe_plan, plan_json
+from paw_bench.sweep.history import history_lines
+from paw_bench.sweep.launch import RUN_COMMAND, sweep_path
+from paw_bench.sweep.plan import plan
+from paw_bench.sweep.progress import Screen, headline
+from paw_bench.sweep.queue import slurm
+from paw_bench.sweep.requirements import missing_requirements
+from paw_bench.sweep.signals import Interrupted
+from paw_bench.sweep.status import RunStatus
+
+_KEEP_COMMAND = (*RUN_COMMAND[:-1], "keep")
+_LOCK_WAIT_S = 120.0
+_FOLLOW_S = 1.0
+_ENDED = {"failed", "interrupted", "preempted", "lost"}
+
+
+def sweep(
+    file: Path,
+    profile: Path,
+    *,
+    scale: str | None,
+    overrides: Sequence[str],
+    dry_run: bool,
+    as_json: bool,
+    results: Path,
+    retry: bool,
+    wait: bool,
+    command: Sequence[str] = RUN_COMMAND,
+    keep: Sequence[str] = _KEEP_COMMAND,
+) -> int:
+    """Submit every run of the experiment file that is not done, queued or running; returns the exit code.
+
+    `command` works on the run folder appended to it, `keep` makes a pass over the sweep folder appended to it. Raises
+    UserError for everything that the user can mend.
+    """
+    planned = plan(load_experiment_file(file, scale=scale, overrides=overrides))
+    launch = ClusterLaunch(planned, load_profile(profile), results, command, keep)
+    at_a_time = launch.file.profile.max_parallel
+    cost = predict(planned, sweep_path=sweep_path(planned, results), parallel=at_a_time)
+    document = plan_json(planned, cost)
+    console = Console(stderr=as_json)
+    if dry_run:
+        scripts = [os.path.relpath(path) for path in launch.write_scripts()]
+        if as_json:
+            print(json.dumps({**document, "scripts": scripts}, indent=2))
+        else:
+            console.print(describe_plan(planned, cost))
+            console.print("\n".join(f"wrote {path}" for path in scripts), highlight=False, soft_wrap=True)
+        return 0
+    for missing in missing_requirements(planned):
+        if missing.kind != "GPU":
+            text = f"{missing.needs}: {missing.found} on this machine; the nodes need it ({missing.remedy})"
+            print(f"note: {text}", file=sys.stderr)
+    name = planned.file.sweep_name
+    try:
+        with Screen(console, name) as screen:
+            statuses = launch.submit(document, retry=retry, screen=screen)
+            if wait:
+                statuses = launch.wait(screen)
+    except (Interrupted, KeyboardInterrupt):
+        print(f"stopped; submitted runs go on. See: paw-bench status {name}", file=sys.stderr)
+        return 130
+    if wait:
+        return conclude(planned, launch.sweep, statuses, console, as_json=as_json)
+    console.print(headline(name, statuses, None), highlight=False, soft_wrap=True)
+    console.print(f"see: paw-bench status {name}", highlight=False, soft_wrap=True)
+    if as_json:
+        print(json.dumps(status_document(launch.sweep, statuses), indent=2))
+    return 0
+
+
+def keep(path: Path) -> None:
+    """A keeper's pass over the sweep in `path`; after the last one, the report."""
+    # What the keeper's own job was given must not become an option of the jobs that it submits.
+    for key in [key for key in os.environ if key.startswith(("SLURM_", "SBATCH_", "SRUN_")) and key != "SLURM_CONF"]:
+        del os.environ[key]
+    sweep = SweepDirectory(path)
+    statuses = _pass(sweep, retry=())
+    if not any(status.active or status.state == "queued" for status in statuses):
+        print("\n".join(report_lines(sweep, width=120)))
+
+
+def retry(which: str, *, failed: bool, results: Path) -> None:
+    """Submit ended runs of a sweep (`failed`), or one run, again. Raises UserError where there is nothing to retry."""
+    sweep, run = find(which, results)
+    if run is None and not failed:
+        raise UserError(f"{which} is a whole sweep", f"say which runs: paw-bench retry {which} --failed")
+    ended = {status.run_id for status in states_of(sweep) if status.state in _ENDED}
+    asked = ended if run is None else {run.info.run_id} & ended
+    if not asked:
+        raise UserError(f"{which}: no run has ended without a result", f"see: paw-bench status {sweep.path.name}")
+    print(headline(sweep.path.name, _pass(sweep, retry=asked), None))
+
+
+def cancel(which: str, *, results: Path) -> None:
+    """Cancel all jobs of a sweep or a run, keepers of the sweep included."""
+    sweep, run = find(which, results)
+    require_cluster(sweep)
+    found = snapshot(sweep)
+    wanted = {run.info.run_id} if run else {entry.status.run_id for entry in found.runs}
+    jobs = {start.job for entry in found.runs if entry.status.run_id in wanted for start in entry.history}
+    live = {task.job_id for task in found.queue.values() if task.live}
+    keepers = {f"{submission.name}-keeper" for submission in found.submissions} if run is None else set()
+    ids = sorted(live & jobs) + [task.job_id for task in found.queue.values() if task.live and task.name in keepers]
+    if not ids:
+        raise UserError(f"{which}: none of its jobs is in the queue", f"see: paw-bench status {sweep.path.name}")
+    sweep.journal("cancelled", jobs=ids)
+    slurm(["scancel", *ids])
+    print(f"cancelled {len(live & jobs)} job(s); paw-bench retry submits them again")
+
+
+def logs(which: str, *, follow: bool, results: Path) -> None:
+    """Print the log of the run's last attempt; with `follow`, what is added to it until the run ends."""
+    sweep, run = find(which, results)
+    if run is None:
+        raise UserError(f"{which} is a whole sweep", "name a run: paw-bench status shows them")
+    printed: Path | None = None
+    position = 0
+    while True:
+        status = _status(sweep, run)
+        at_work = status.active or status.state == "queued"
+        if status.log is not None and status.log.exists():
+            if status.log != printed:
+                printed, position = status.log, 0
+                print(f"==> {os.path.relpath(printed)} <==")
+            with printed.open(errors="replace") as file:
+                file.seek(position)
+                sys.stdout.write(file.read())
+                position = file.tell()
+            sys.stdout.flush()
+        if not (follow and at_work):
+            break
+        time.sleep(_FOLLOW_S)
+    if printed is None:
+        print(f"{status.label}: {status.state}: {status.reason or 'it has no log yet'}")
+
+
+def why(which: str, *, results: Path) -> None:
+    """Print the whole history of a run."""
+    sweep, run = find(which, results)
+    if run is None:
+        raise UserError(f"{which} is a whole sweep", "name a run: paw-bench status shows them")
+    print("\n".join(history_lines(sweep, run, _status(sweep, run))))
+
+
+def find(which: str, results: Path) -> tuple[SweepDirectory, RunDirectory | None]:
+    """The sweep and, unless `which` names a whole sweep, the run. Raises UserError where there is none, or several."""
+    path = Path(which)
+    if (path / "config.json").exists() and path.parent.name == "runs":
+        return SweepDirectory(path.absolute().parents[1]), RunDirectory(path.absolute())
+    found = [(sweep, run) for sweep in all_sweeps(results) for run in sweep.runs() if run.path.name.startswith(which)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(str(run.path) for _, run in found)
+        raise UserError(f"{which}: several runs have an id that begins so", f"name one of: {names}")
+    return find_sweep(which, results), None
+
+
+def _status(sweep: SweepDirectory, run: RunDirectory) -> RunStatus:
+    return next(status for status in states_of(sweep) if status.run_id == run.path.name)
+
+
+def _pass(sweep: SweepDirectory, *, retry: set[str] | tuple[()]) -> list[RunStatus]:
+    """A pass as soon as nobody else makes one. Raises StoreError when somebody holds the sweep for long."""
+    cluster = require_cluster(sweep)
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    while True:
+        try:
+            with sweep.lock():
+                return make_pass(sweep, cluster, print, retry=retry)
+        except StoreError:
+            if not sweep.is_locked() or time.monotonic() > deadline:
+                raise
+            time.sleep(1.0)

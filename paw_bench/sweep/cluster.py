@@ -1,0 +1,200 @@
+"""The one owner of submissions and retries on a cluster: a pass over the sweep that submits what has to be submitted.
+
+A pass holds the sweep's lock, looks at every run's files and at the queue, and submits the runs that were never
+submitted, were granted a retry, or ended by a cause that the profile's `retries` still allows. Slurm itself requeues
+nothing. Passes are made by `paw-bench sweep --cluster`, `paw-bench retry`, and by the keeper: a small job in the queue
+that waits for the end of an array. It makes no difference who makes a pass, or how often.
+"""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+from paw_bench.config.profile import ClusterProfile
+from paw_bench.errors import StoreError, UserError
+from paw_bench.store.atomic import write_json
+from paw_bench.store.documents import read_json
+from paw_bench.store.run_directory import RunDirectory
+from paw_bench.store.sweep_directory import SweepDirectory
+from paw_bench.sweep.causes import retries_left
+from paw_bench.sweep.cluster_status import ClusterRun, Snapshot, snapshot
+from paw_bench.sweep.driver import check_space
+from paw_bench.sweep.execution_changes import halve_micro_batch
+from paw_bench.sweep.queue import QueueError, read_queue, slurm
+from paw_bench.sweep.sbatch import Shape, SlurmLauncher
+from paw_bench.sweep.status import RunStatus
+from paw_bench.sweep.submissions import Submission, look_up, spent
+
+_FILE = "cluster.json"
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a pass needs to know beside the sweep's plan; kept in `cluster.json`."""
+
+    profile: ClusterProfile
+    command: Sequence[str]
+    """Works on the run folder that is appended to it."""
+    keep: Sequence[str]
+    """Makes a pass over the sweep folder that is appended to it."""
+
+    @classmethod
+    def load(cls, sweep: SweepDirectory) -> Cluster | None:
+        """What the sweep was last submitted with; None where it never was."""
+        if not (sweep.path / _FILE).exists():
+            return None
+        document = read_json(sweep.path / _FILE)
+        return cls(ClusterProfile.model_validate(document["profile"]), document["command"], document["keep"])
+
+    def save(self, sweep: SweepDirectory) -> None:
+        """Keep it for the passes to come."""
+        document: dict[str, Any] = {
+            "profile": self.profile.model_dump(exclude_unset=True),
+            "command": list(self.command),
+            "keep": list(self.keep),
+        }
+        write_json(sweep.path / _FILE, document)
+
+    def launcher(self, sweep: SweepDirectory) -> SlurmLauncher:
+        """What submits the sweep's arrays."""
+        return SlurmLauncher(self.profile, sweep.path / "submitit", self.command)
+
+
+def make_pass(sweep: SweepDirectory, cluster: Cluster, note: Note, *, retry: Collection[str] = ()) -> list[RunStatus]:
+    """Submit what has to be submitted; returns the state of every run after it. Call it under the sweep's lock.
+
+    Runs whose id is in `retry` are submitted whatever ended them, and their retries are counted anew.
+
+    Raises QueueError when Slurm does not answer (nothing is submitted then), UserError when sbatch refuses.
+    """
+    check_space(sweep.path)
+    found = snapshot(sweep)
+    _settle(sweep, found.submissions)
+    statuses = {run.status.run_id: run.status for run in found.runs}
+    groups: dict[Shape, list[tuple[ClusterRun, dict[str, Any]]]] = defaultdict(list)
+    for run in found.runs:
+        cause = _reason_to_submit(run, cluster, retry)
+        if cause:
+            directory = RunDirectory(run.status.path)
+            avoid = _avoid(run)
+            if cause == "retry":
+                with directory.lock():
+                    directory.journal("retry")
+            if cause == "out_of_memory":
+                directory = halve_micro_batch(directory)
+            shape = Shape.of(cluster.profile, sweep.info["scale"], directory.config, avoid=avoid)
+            groups[shape].append((run, {"run_id": run.status.run_id, "cause": cause, "avoid": avoid}))
+    limit = _largest_array() if groups else 1
+    for shape, members in groups.items():
+        for first in range(0, len(members), limit):
+            chunk = members[first : first + limit]
+            _submit(sweep, cluster, shape, chunk)
+            for run, _ in chunk:
+                statuses[run.status.run_id] = replace(run.status, state="queued", reason="submitted")
+    submitted = sum(map(len, groups.values()))
+    if submitted:
+        note(f"submitted {submitted} run{'s' * (submitted > 1)} in {len(groups)} array{'s' * (len(groups) > 1)}")
+    _ensure_keepers(sweep, cluster, snapshot(sweep) if submitted else found, note)
+    return list(statuses.values())
+
+
+def _settle(sweep: SweepDirectory, found: list[Submission]) -> None:
+    """Note what became of submissions whose driver was killed before it could."""
+    answers = ("array_submitted", "array_refused")
+    settled = {event["submission"] for event in sweep.events() if event["event"] in answers}
+    for submission in found:
+        if submission.name in settled:
+            continue
+        if submission.jobs:
+            sweep.journal("array_submitted", submission=submission.name, jobs=submission.jobs, recovered=True)
+        else:
+            sweep.journal("array_refused", submission=submission.name, reason="it is not in the queue")
+
+
+def _reason_to_submit(run: ClusterRun, cluster: Cluster, retry: Collection[str]) -> str | None:
+    """Why the run is submitted now: `first`, `retry`, or the cause of its last end; None when it is not."""
+    if run.live or run.status.state == "done":
+        return None
+    if run.end is None:
+        return "first"
+    if run.status.run_id in retry:
+        return "retry"
+    left = retries_left(cluster.profile.retries, run.end.cause, spent(run.history)[run.end.cause])
+    return run.end.cause if left else None
+
+
+def _avoid(run: ClusterRun) -> list[str]:
+    """Nodes that failed under the run so far."""
+    before = run.history[-1].avoid if run.history else ()
+    failed = (run.end.node,) if run.end and run.end.cause == "node_failure" and run.end.node else ()
+    return sorted({*before, *failed})
+
+
+def _submit(
+    sweep: SweepDirectory, cluster: Cluster, shape: Shape, members: list[tuple[ClusterRun, dict[str, Any]]]
+) -> None:
+    name = f"{sweep.path.name}-{secrets.token_hex(4)}"
+    runs = [entry for _, entry in members]
+    sweep.journal("array_intent", submission=name, runs=runs)
+    try:
+        jobs: Sequence[str | None] = cluster.launcher(sweep).submit(
+            shape, name, [run.status.path for run, _ in members]
+        )
+    except (FailedJobError, FailedSubmissionError, OSError, subprocess.SubprocessError) as error:
+        # sbatch may have failed after Slurm took the array.
+        submission = Submission(name, 0.0, runs)
+        if not look_up(submission, read_queue()):
+            sweep.journal("array_refused", submission=name, reason=str(error))
+            problem = f"sbatch refused an array of {len(members)} run(s): {_last_line(str(error))}"
+            raise UserError(problem, "mend it, then give the same command again: it goes on from here") from error
+        jobs = submission.jobs
+    sweep.journal("array_submitted", submission=name, jobs=list(jobs))
+
+
+def _ensure_keepers(sweep: SweepDirectory, cluster: Cluster, found: Snapshot, note: Note) -> None:
+    """Let a keeper wait for every array of which a task is still in the queue."""
+    live = {task.name: task.job_id.partition("_")[0] for task in found.queue.values() if task.live}
+    for submission in found.submissions:
+        keeper = f"{submission.name}-keeper"
+        if submission.name not in live or keeper in live:
+            continue
+        launcher = cluster.launcher(sweep)
+        path = sweep.path / "submitit" / f"{keeper}.sh"
+        config = RunDirectory(sweep.run_path(submission.runs[0]["run_id"])).config
+        shape = Shape.of(cluster.profile, sweep.info["scale"], config)
+        path.write_text(launcher.keeper_script(shape, keeper, [*cluster.keep, str(sweep.path)], live[submission.name]))
+        try:
+            job = slurm(["sbatch", "--parsable", str(path)]).strip()
+        except QueueError as error:
+            note(f"no keeper was submitted, so nothing is tried again unless you call again: {error.problem}")
+            return
+        sweep.journal("keeper_submitted", submission=submission.name, job=job)
+
+
+def _largest_array() -> int:
+    """Tasks that an array of this cluster may have."""
+    for line in slurm(["scontrol", "show", "config"]).splitlines():
+        if line.startswith("MaxArraySize"):
+            return max(1, int(line.partition("=")[2]) - 1)
+    return 1000
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1] if text.strip() else "no reason given"
+
+
+def require_cluster(sweep: SweepDirectory) -> Cluster:
+    """What the sweep was submitted with. Raises StoreError where it runs on this machine alone."""
+    cluster = Cluster.load(sweep)
+    if cluster is None:
+        problem = f"{sweep.path} was never submitted to a cluster"
+        raise StoreError(problem, "submit it with: paw-bench sweep FILE --cluster PROFILE")
+    return cluster

@@ -1,0 +1,127 @@
+"""A whole sweep on a cluster: check the profile, make the folders, submit; with `wait`, go on until all have ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from paw_bench.config.profile import ProfileFile
+from paw_bench.config.schema import RunConfig
+from paw_bench.store.jsonl import Record
+from paw_bench.store.run_directory import RunDirectory, RunInfo
+from paw_bench.store.sweep_directory import SweepDirectory
+from paw_bench.sweep.cluster import Cluster, make_pass
+from paw_bench.sweep.cluster_check import check_profile
+from paw_bench.sweep.driver import check_space
+from paw_bench.sweep.execution_changes import with_recorded_changes
+from paw_bench.sweep.launch import keep_first_prediction, sweep_path
+from paw_bench.sweep.plan import Plan, PlannedRun
+from paw_bench.sweep.progress import Screen, seconds_left
+from paw_bench.sweep.queue import QueueError
+from paw_bench.sweep.sbatch import Shape
+from paw_bench.sweep.signals import interruptible
+from paw_bench.sweep.status import RunStatus
+
+_POLL_S = 5.0
+_WAITING = {"planned", "queued"}
+
+
+@dataclass(frozen=True)
+class ClusterLaunch:
+    """One `paw-bench sweep --cluster`."""
+
+    plan: Plan
+    file: ProfileFile
+    results: Path
+    command: Sequence[str]
+    keep: Sequence[str]
+
+    @property
+    def sweep(self) -> SweepDirectory:
+        """Its folder."""
+        return SweepDirectory(sweep_path(self.plan, self.results))
+
+    @property
+    def cluster(self) -> Cluster:
+        """What its passes need to know."""
+        return Cluster(self.file.profile, self.command, self.keep)
+
+    def write_scripts(self) -> list[Path]:
+        """Write the sbatch file of every array and of the first keeper into `sbatch/`; returns them."""
+        folder = self.sweep.path / "sbatch"
+        check_space(folder)
+        launcher = self.cluster.launcher(self.sweep)
+        counts: dict[Shape, int] = {}
+        for run in self.plan.runs:
+            shape = self._shape(run)
+            counts[shape] = counts.get(shape, 0) + 1
+        name = self.plan.file.sweep_name
+        texts = {
+            f"array-{number}.sh": launcher.script(shape, name, counts[shape]) for number, shape in enumerate(counts, 1)
+        }
+        keeper = launcher.keeper_script(
+            next(iter(counts)), f"{name}-keeper", [*self.keep, str(self.sweep.path)], "ARRAY"
+        )
+        for file, text in {**texts, "keeper.sh": keeper}.items():
+            (folder / file).write_text(text)
+        return [folder / file for file in (*texts, "keeper.sh")]
+
+    def submit(self, document: Record, *, retry: bool, screen: Screen) -> list[RunStatus]:
+        """Submit what is not done, queued or running; returns the state of every run.
+
+        `document` is the plan as JSON. Raises ConfigError naming the profile's key when the cluster would not take the
+        jobs, StoreError when another driver is at work, QueueError when Slurm does not answer.
+        """
+        scale = self.plan.file.scale
+        shapes = {self._shape(run): (scale, run.config.experiment.model.name) for run in self.plan.runs}
+        check_profile(self.file, shapes, self.cluster.launcher(self.sweep))
+        check_space(self.sweep.path)
+        with interruptible(), self.sweep.lock():
+            file = self.plan.file
+            sweep = SweepDirectory.create(
+                self.sweep.path,
+                name=file.name,
+                scale=file.scale,
+                source=str(file.path),
+                text=file.text,
+                plan=keep_first_prediction(self.sweep, document),
+            )
+            for run in self.plan.runs:
+                self._make_folder(sweep, run)
+            self.cluster.save(sweep)
+            again = [run.run_id for run in self.plan.runs] if retry else []
+            return make_pass(sweep, self.cluster, screen.note, retry=again)
+
+    def wait(self, screen: Screen) -> list[RunStatus]:
+        """Make passes until no run is left that is queued, at work or still to be tried; returns their states."""
+        with interruptible():
+            while True:
+                try:
+                    with self.sweep.lock():
+                        statuses = make_pass(self.sweep, self.cluster, screen.note)
+                    if not any(status.active or status.state in _WAITING for status in statuses):
+                        return statuses
+                    parallel = max(1, sum(status.active for status in statuses))
+                    screen.update(statuses, seconds_left(statuses, slots=parallel, predicted_s=None))
+                except QueueError as error:
+                    screen.note(f"{error.problem}; trying again")
+                time.sleep(_POLL_S)
+
+    def _shape(self, run: PlannedRun) -> Shape:
+        return Shape.of(self.file.profile, self.plan.file.scale, run.config)
+
+    def _make_folder(self, sweep: SweepDirectory, run: PlannedRun) -> None:
+        path = sweep.run_path(run.run_id)
+        config = with_recorded_changes(self._with_gpus(run), RunDirectory(path).events())
+        info = RunInfo(run.run_id, self.plan.file.name, run.arm, run.axes, run.seed)
+        RunDirectory.create(path, info, config)
+
+    def _with_gpus(self, run: PlannedRun) -> RunConfig:
+        """The run's config with the GPUs that the profile gives it."""
+        config = run.config
+        if config.execution.device == "cpu":
+            return config
+        gpus = self._shape(run).gpus
+        return config.model_copy(update={"execution": config.execution.model_copy(update={"gpus": gpus})})

@@ -1,0 +1,121 @@
+"""The state of every run of a sweep on a cluster, derived from its files and the queue."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from paw_bench.store.jsonl import Record, TornLineWarning
+from paw_bench.store.run_directory import RunDirectory
+from paw_bench.store.sweep_directory import SweepDirectory
+from paw_bench.sweep.causes import Cause, End, end_of
+from paw_bench.sweep.queue import Task, read_queue
+from paw_bench.sweep.status import RunStatus, State, progress_of, run_status
+from paw_bench.sweep.submissions import Start, Submission, look_up, starts, submissions
+
+GRACE_S = 60.0
+"""A job that Slurm does not know counts as lost only so long after its last sign of life: files of another node may
+be seen late."""
+
+_STATES: dict[Cause, State] = {
+    "preempted": "preempted",
+    "time_limit": "preempted",
+    "node_failure": "lost",
+    "lost": "lost",
+    "cancelled": "interrupted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRun:
+    """One run: what people see, and what decides whether it is submitted."""
+
+    status: RunStatus
+    planned: Record
+    history: Sequence[Start]
+    live: bool
+    """Whether a process works on it, or a job of it waits or runs."""
+    end: End | None
+    """How its last job ended; None while `live`, when it is done, or when it is to be submitted in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole sweep at one moment."""
+
+    runs: list[ClusterRun]
+    submissions: list[Submission]
+    queue: Mapping[str, Task]
+
+
+def snapshot(sweep: SweepDirectory) -> Snapshot:
+    """Read the queue, then the files. Raises QueueError when Slurm does not answer."""
+    found = submissions(sweep.events())
+    queue = read_queue(job for submission in found for job in submission.jobs if job)
+    for submission in found:
+        if submission.open:
+            look_up(submission, queue)
+    history = starts(found)
+    with warnings.catch_warnings():
+        # A run that is at work may be in the middle of a line.
+        warnings.simplefilter("ignore", TornLineWarning)
+        runs = [_run(sweep, run, history.get(run["run_id"], []), queue) for run in sweep.info["plan"]["runs"]]
+    return Snapshot(runs, found, queue)
+
+
+def _run(sweep: SweepDirectory, planned: Record, history: Sequence[Start], queue: Mapping[str, Task]) -> ClusterRun:
+    status = run_status(sweep, planned)
+    if not history or status.state == "done":
+        return ClusterRun(status, planned, history, status.active, None)
+    directory = RunDirectory(status.path)
+    events = directory.events()
+    published = [event["time"] for event in events if event["event"] == "published"]
+    if published and published[-1] > history[-1].time and not status.active:
+        return ClusterRun(status, planned, history, False, None)  # its result was removed to have it redone
+    tasks = [queue[start.job] for start in history if start.job in queue]
+    live = next((task for task in reversed(tasks) if task.live), None)
+    if status.active:
+        node = live.node if live else status.hostname or ""
+        return ClusterRun(replace(status, node=node), planned, history, True, None)
+    if live is not None:
+        return ClusterRun(_live(status, live, directory, events), planned, history, True, None)
+    last = history[-1]
+    task = queue.get(last.job) if last.job else None
+    if task is None and time.time() - _last_sign(last, events) < GRACE_S:
+        waiting = replace(status, state="queued", reason="Slurm does not know its job: waiting for its files")
+        return ClusterRun(waiting, planned, history, True, None)
+    end = _end(task, last, events)
+    ended = replace(status, state=_STATES.get(end.cause, "failed"), reason=end.reason, node=end.node, transient=False)
+    return ClusterRun(ended, planned, history, False, end)
+
+
+def _live(status: RunStatus, task: Task, directory: RunDirectory, events: list[Record]) -> RunStatus:
+    """A run whose job is in the queue, and whose lock is not seen to be held."""
+    if task.state == "PENDING":
+        return replace(status, state="queued", reason=task.reason)
+    opened, ended = _attempt(task.job_id, events)
+    if opened is None or ended is not None:
+        return replace(status, state="running", reason="ending" if ended else "starting", node=task.node)
+    # The lock of another node may not be visible here: Slurm's word counts.
+    return replace(status, **progress_of(directory, events), reason="", node=task.node)
+
+
+def _end(task: Task | None, last: Start, events: list[Record]) -> End:
+    return end_of(task, *_attempt(last.job, events))
+
+
+def _attempt(job: str | None, events: list[Record]) -> tuple[Record | None, Record | None]:
+    """(start or refusal, end) of the attempt that a job opened."""
+    opened = [index for index, event in enumerate(events) if event.get("job") == job and job is not None]
+    if not opened:
+        return None, None
+    start = events[opened[-1]]
+    later = events[opened[-1] :]
+    ends = (event for event in later if event["event"] == "attempt_ended" and event["attempt"] == start["attempt"])
+    return start, next(ends, None)
+
+
+def _last_sign(last: Start, events: list[Record]) -> float:
+    return max([last.time, *(event["time"] for event in events)])

@@ -1,0 +1,36 @@
+"""The tests' handle on `slurm/devcluster`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[1] / "slurm" / "devcluster"
+
+
+class Devcluster:
+    """A devcluster with its own state directory."""
+
+    def __init__(self, folder: Path, *, user: str | None = None) -> None:
+        self.state = folder / "state"
+        self._as_user = ["runuser", "-u", user, "--"] if user else []
+
+    def call(self, command: str, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """`slurm/devcluster COMMAND`."""
+        line = [*self._as_user, str(SCRIPT), command, "--state", str(self.state), *options]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def slurm(self, *command: str) -> str:
+        """Output of one of Slurm's commands on this cluster."""
+        environment = {**os.environ, "SLURM_CONF": str(self.state / "slurm.conf")}
+        done = subprocess.run(
+            [*self._as_user, *command], env=environment, capture_output=True, text=True, check=True, cwd=self.state
+        )
+        return done.stdout
+
+    def pids(self) -> dict[str, int]:
+        """Daemon (n1, slurmctld, munged) -> process id."""
+        return {file.stem: int(file.read_text()) for file in (self.state / "run").glob("*.pid")}
