@@ -45,7 +45,6 @@ def test_recomputed_activations_give_the_same_gradient(tmp_path, name):
 @pytest.mark.parametrize("mode", ["full", "window"])
 def test_adapters_train_and_the_model_below_them_does_not(tmp_path, mode, name):
     """With the KL term, whose initial policy is the model with its adapters off, and a resume to the bit."""
-    pytest.importorskip("peft")
     algorithm = ALGORITHMS[name] | {"kl_coefficient": 0.1, "learning_rate": 1e-2}
     config = run_config(mode, algorithm=algorithm, world_model=PAW, updates=2, lora_rank=2)
     model, records = tiny_model(), []
