@@ -164,7 +164,7 @@ def _explained(cell: _Cell, results: Results, quantity: _Quantity, row: Mapping[
         marks = Origins(results).marks([part.run_id for part in parts], planned=planned, mixed_games=False)
     else:
         mean, half_width, gap, marks = row["mean"], row["half_width"], row["gap"], row["marks"]
-    mean, half_width = quantity.factor * mean, quantity.factor * half_width
+    mean, half_width = quantity.factor * float(mean), quantity.factor * float(half_width)
     words = estimate(mean, half_width, gap, digits=quantity.digits, sign=quantity.sign)
     absent = _absent(results, condition, arm, parts)
     return Explained(
@@ -175,7 +175,7 @@ def _explained(cell: _Cell, results: Results, quantity: _Quantity, row: Mapping[
 def _difference(results: Results, cell: str, quantity: _Quantity, pair: Mapping[str, Any]) -> Explained:
     condition, arm, reference = pair["condition"], pair["arm"], pair["reference"]
     left, right = (_parts(results, condition, one, quantity) for one in (arm, reference))
-    mean, half_width = 100 * pair["mean"], 100 * pair["half_width"]
+    mean, half_width = 100 * float(pair["mean"]), 100 * float(pair["half_width"])
     verdict = "resolved" if pair["resolved"] else "not resolved"
     meaning = f"success on all evaluation games after training, {arm} minus {reference}"
     if pair["method"]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +77,8 @@ def load(path: Path | str) -> Results:
         )
     plan = read_plan(sweep)
     seen: dict[str, str] = {}
-    read = [read_run(sweep.run_path(run["run_id"]), run, seen) for run in plan.runs]
+    with _without_collector():
+        read = [read_run(sweep.run_path(run["run_id"]), run, seen) for run in plan.runs]
     for records in read:
         records.run["seconds_predicted"] = plan.seconds_run[records.run["arm"]]
     axes = tuple(dict.fromkeys(key for run in plan.runs for key in run["axes"]))
@@ -99,6 +102,18 @@ def load(path: Path | str) -> Results:
         fixed_transitions=joined(keys, [records.fixed_transitions for records in read], FIXED_TRANSITIONS),
         problems=(*(problem for records in read for problem in records.problems), *problems),
     )
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Records make no cycles: looking for some in millions of new objects is a good part of the time to read them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _unplanned(sweep: SweepDirectory, planned: list[Record], axes: Iterable[str]) -> tuple[list[Row], list[str]]:

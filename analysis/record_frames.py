@@ -103,7 +103,8 @@ def evaluation_rows(episodes: Table, ends: Ends) -> list[Row]:
     """Success by phase and task type, and over all, from the episodes. Raises ValueError where a phase mixes panels."""
     rows: list[Row] = []
     for phase in dict.fromkeys(episodes["phase"].tolist()):
-        played = {name: values[episodes["phase"] == phase] for name, values in episodes.items()}
+        own = episodes["phase"] == phase
+        played = {name: episodes[name][own] for name in ("phase", "panel", "panel_hash", "task_type", "success")}
         panels = set(zip(played["panel"], played["panel_hash"], strict=True))
         if len(panels) > 1:
             raise ValueError(f"episodes.jsonl: phase {phase!r} mixes panels")
@@ -196,7 +197,7 @@ def _others(records: Sequence[Record], columns: Columns) -> dict[str, list[Any]]
     names = set(chain.from_iterable(records))
     plain = [name for name in names if "." not in name and name not in {*columns, *RUN_KEY}]
     found = {name: [record.get(name) for record in records] for name in plain if name not in groups}
-    for group in names:
+    for group in names.difference(columns):
         parts = [record.get(group, {}) for record in records]
         if {dict}.issuperset(map(type, parts)):
             inner = set(chain.from_iterable(parts))
