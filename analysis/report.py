@@ -15,7 +15,7 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from analysis import cells, figures, grid, page, run_tables, tables
+from analysis import cells, figures, grid, page, run_tables, table_files, tables
 from analysis.honesty import objections
 from analysis.load import Results, load
 from analysis.plotted import figure_data
@@ -114,6 +114,7 @@ def table_data(results: Results) -> tuple[dict[str, grid.Grid], dict[str, str]]:
     }
     files = {f"{name}.md": grid.markdown(content) for name, content in grids.items()}
     files |= {f"{name}.tex": grid.latex(grids[name]) for name in ("table", "comparisons", "world_model")}
+    files |= table_files.files(table_files.grids(results, long, compared))
     frames = {
         "table": cells.wide(results, long, compared),
         "cells": long,
@@ -178,6 +179,7 @@ def _for_terminal(results: Results, ablation: grid.Grid, width: int) -> str:
 
 
 def _text(path: Path, content: str) -> None:
+    path.parent.mkdir(exist_ok=True)
     path.write_text(content, encoding="utf-8", newline="\n")
 
 

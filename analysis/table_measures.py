@@ -152,8 +152,9 @@ def variance(results: Results) -> Grid:
     notes = (
         "Success over all episodes after training, in percent. SD over seeds: of the seeds' means; it is made of "
         "what the seeds differ in (seed) and of luck of the episodes (episode), which more episodes a seed would "
-        "shrink. Crossed: all seeds played the same games, whose difficulty is in neither; nested: they did not, and it "
-        "counts as luck. With few seeds the parts are rough: a seed part of 0.0 says that the episodes alone explain the spread.",
+        "shrink. Crossed: all seeds played the same games, whose difficulty is in neither; nested: they did not, and "
+        "it counts as luck. With few seeds the parts are rough: a seed part of 0.0 says that the episodes alone "
+        "explain the spread.",
         "IQM: interquartile mean over seeds and task types; its bootstrap interval is printed from "
         f"{IQM_SEEDS} seeds on, because it covers too little below (docs/statistics.md).",
         MARK_NOTE + ".",
