@@ -141,8 +141,8 @@ class Bench:
                 own,
                 model=model,
                 tokenizer=tokenizer,
-                collect=lambda _: copy.copy(self._episodes),
-                on_update=lambda *_: None,
+                collect=self._collect,
+                on_update=lambda *_: self._stop(),
                 output_dir=Path(tempfile.mkdtemp()),
             )
         self._start = {arm: copy.deepcopy(trainer.model.state_dict()) for arm, trainer in self._trainers.items()}
@@ -158,13 +158,21 @@ class Bench:
         """Train one update of an arm on the episodes, from the initial weights."""
         trainer = self._trainers[arm]
         self._episodes = episodes
-        reset_peak(self.device)
-        started, cpu = time.perf_counter(), time.process_time()
         trainer.train_to(trainer.updates_done + 1)
-        synchronize(self.device)
-        cost = Cost(time.perf_counter() - started, time.process_time() - cpu, peak_mb(self.device))
         trainer.model.load_state_dict(self._start[arm])
-        return cost
+        return self._cost
+
+    def _collect(self, update: int) -> list[Episode]:
+        """The episodes, as the trainer asks for them: the update begins (entering HF's loop is not part of it)."""
+        reset_peak(self.device)
+        self._began = time.perf_counter(), time.process_time()
+        return list(self._episodes)
+
+    def _stop(self) -> None:
+        """The update has ended."""
+        synchronize(self.device)
+        wall, cpu = self._began
+        self._cost = Cost(time.perf_counter() - wall, time.process_time() - cpu, peak_mb(self.device))
 
     def entropy_share(self, episodes: list[Episode]) -> float:
         """Share of an update's decoding time that the full-vocabulary entropies take (measured on its shapes)."""
