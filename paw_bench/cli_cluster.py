@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -15,10 +15,10 @@ from paw_bench.cli_status import all_sweeps, find_sweep, report_lines, states_of
 from paw_bench.cli_sweep import conclude
 from paw_bench.config.load import load_experiment_file
 from paw_bench.config.profile import load_profile
-from paw_bench.errors import StoreError, UserError
+from paw_bench.errors import UserError
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
-from paw_bench.sweep.cluster import make_pass, require_cluster
+from paw_bench.sweep.cluster import make_pass, patient_lock, require_cluster
 from paw_bench.sweep.cluster_launch import ClusterLaunch
 from paw_bench.sweep.cluster_status import snapshot
 from paw_bench.sweep.cost import predict
@@ -27,13 +27,14 @@ from paw_bench.sweep.history import history_lines
 from paw_bench.sweep.launch import RUN_COMMAND, sweep_path
 from paw_bench.sweep.plan import plan
 from paw_bench.sweep.progress import Screen, headline
-from paw_bench.sweep.queue import slurm
+from paw_bench.sweep.queue import QueueError, slurm
 from paw_bench.sweep.requirements import missing_requirements
 from paw_bench.sweep.signals import Interrupted
 from paw_bench.sweep.status import RunStatus
 
 _KEEP_COMMAND = (*RUN_COMMAND[:-1], "keep")
-_LOCK_WAIT_S = 120.0
+_KEEPER_PATIENCE_S = 1200.0
+_KEEPER_PAUSE_S = 20.0
 _FOLLOW_S = 1.0
 _ENDED = {"failed", "interrupted", "preempted", "lost"}
 
@@ -99,7 +100,17 @@ def keep(path: Path) -> None:
     for key in [key for key in os.environ if key.startswith(("SLURM_", "SBATCH_", "SRUN_")) and key != "SLURM_CONF"]:
         del os.environ[key]
     sweep = SweepDirectory(path)
-    statuses = _pass(sweep, retry=())
+    deadline = time.monotonic() + _KEEPER_PATIENCE_S
+    while True:
+        try:
+            statuses = _pass(sweep, retry=())
+            break
+        except QueueError as error:
+            # Nobody comes after the keeper: it outlasts a restart of Slurm's controller.
+            print(error.problem, flush=True)
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_KEEPER_PAUSE_S)
     if not any(status.active or status.state == "queued" for status in statuses):
         print("\n".join(report_lines(sweep, width=120)))
 
@@ -185,15 +196,7 @@ def _status(sweep: SweepDirectory, run: RunDirectory) -> RunStatus:
     return next(status for status in states_of(sweep) if status.run_id == run.path.name)
 
 
-def _pass(sweep: SweepDirectory, *, retry: set[str] | tuple[()]) -> list[RunStatus]:
-    """A pass as soon as nobody else makes one. Raises StoreError when somebody holds the sweep for long."""
+def _pass(sweep: SweepDirectory, *, retry: Collection[str]) -> list[RunStatus]:
     cluster = require_cluster(sweep)
-    deadline = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        try:
-            with sweep.lock():
-                return make_pass(sweep, cluster, print, retry=retry)
-        except StoreError:
-            if not sweep.is_locked() or time.monotonic() > deadline:
-                raise
-            time.sleep(1.0)
+    with patient_lock(sweep):
+        return make_pass(sweep, cluster, print, retry=retry)

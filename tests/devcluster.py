@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[1] / "slurm" / "devcluster"
@@ -30,6 +32,16 @@ class Devcluster:
             [*self._as_user, *command], env=environment, capture_output=True, text=True, check=True, cwd=self.state
         )
         return done.stdout
+
+    def power_off(self, node: str) -> None:
+        """Kill everything that runs on a node at once: slurmd, the steps' daemons, the jobs' processes."""
+        log = str(self.state / "log" / f"{node}.log")
+        mine = {f"SLURM_CONF={self.state}/slurm.conf".encode(), f"SLURMD_NODENAME={node}".encode()}
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it ended meanwhile
+                daemon = any(os.readlink(link) == log for link in (process / "fd").iterdir())
+                if daemon or mine <= set((process / "environ").read_bytes().split(b"\0")):
+                    os.kill(int(process.name), signal.SIGKILL)
 
     def pids(self) -> dict[str, int]:
         """Daemon (n1, slurmctld, munged) -> process id."""

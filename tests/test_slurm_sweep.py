@@ -184,9 +184,7 @@ def test_a_run_whose_node_fails_goes_on_elsewhere(slurm: Devcluster, sweeping: O
     sweeping.wait_until(paw="done")
     wait_for(lambda: held(sweeping), seconds=_LONG)
     status = sweeping.now()["grpo"].status
-    assert status.pid is not None
-    os.kill(slurm.pids()[status.node], signal.SIGKILL)
-    os.kill(status.pid, signal.SIGKILL)
+    slurm.power_off(status.node)
     (sweeping.runs()["grpo"].path / "go").touch()
     try:
         sweeping.wait_until(grpo="done")
@@ -216,7 +214,8 @@ def test_a_run_is_warned_before_its_time_limit_and_goes_on_after_it(slurm: Devcl
             "gpuu",
             "cluster.yaml:2: partition: the cluster has no such partition for you: did you mean 'gpu'",
         ),
-        ("gpu_type", "h100", "cluster.yaml:3: gpus: sbatch: allocation failure: Requested node configuration"),
+        ("gpu_type", "h100", "cluster.yaml:3: gpu_type: sbatch: allocation failure: Requested node configuration"),
+        ("memory_gb", "999", "cluster.yaml:3: memory_gb: sbatch: allocation failure: Requested node configuration"),
         ("constraint", "nvlink", "constraint: sbatch: allocation failure: Invalid feature specification"),
         ("exclude", "[zz]", "exclude: sbatch: allocation failure: Invalid node name specified"),
     ],

@@ -23,11 +23,6 @@ _BY_STATE: dict[str, Cause] = {
     "OUT_OF_MEMORY": "out_of_memory",
     "CANCELLED": "cancelled",
 }
-_BY_ERROR: dict[str, Cause] = {
-    "MemoryError": "out_of_memory",
-    "OutOfMemoryError": "out_of_memory",
-    "TrainingDiverged": "diverged",
-}
 _WORDS: dict[Cause, str] = {
     "preempted": "a job with a higher priority took its place",
     "time_limit": "it reached its time limit",
@@ -76,7 +71,9 @@ def _own_word(opened: Record | None, ended: Record | None) -> Cause:
         return "time_limit" if "SIGUSR2" in ended["reason"] else "preempted"
     if ended.get("refused"):
         return "config"
-    return _BY_ERROR.get(ended.get("error", ""), "error")
+    if ended.get("transient"):
+        return "out_of_memory"
+    return "diverged" if ended.get("error") == "TrainingDiverged" else "error"
 
 
 def retries_left(retries: Retries, cause: Cause, spent: int) -> int:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import secrets
 import subprocess
+import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +35,7 @@ from paw_bench.sweep.status import RunStatus
 from paw_bench.sweep.submissions import Submission, look_up, spent
 
 _FILE = "cluster.json"
+_LOCK_WAIT_S = 120.0
 Note = Callable[[str], None]
 
 
@@ -89,7 +92,9 @@ def make_pass(sweep: SweepDirectory, cluster: Cluster, note: Note, *, retry: Col
                 with directory.lock():
                     directory.journal("retry")
             if cause == "out_of_memory":
-                directory = halve_micro_batch(directory)
+                if directory.config.execution.micro_batch_rows == 1:
+                    continue  # there is nothing left to halve
+                directory = halve_micro_batch(directory, since=run.history[-1].time)
             shape = Shape.of(cluster.profile, sweep.info["scale"], directory.config, avoid=avoid)
             groups[shape].append((run, {"run_id": run.status.run_id, "cause": cause, "avoid": avoid}))
     limit = _largest_array() if groups else 1
@@ -104,6 +109,22 @@ def make_pass(sweep: SweepDirectory, cluster: Cluster, note: Note, *, retry: Col
         note(f"submitted {submitted} run{'s' * (submitted > 1)} in {len(groups)} array{'s' * (len(groups) > 1)}")
     _ensure_keepers(sweep, cluster, snapshot(sweep) if submitted else found, note)
     return list(statuses.values())
+
+
+@contextmanager
+def patient_lock(sweep: SweepDirectory) -> Iterator[None]:
+    """Hold the sweep as soon as nobody else does: passes are short. Raises StoreError where it takes too long."""
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(sweep.lock())
+                break
+            except StoreError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+        yield
 
 
 def _settle(sweep: SweepDirectory, found: list[Submission]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import getpass
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
 from paw_bench.config.messages import closest
 from paw_bench.config.profile import ProfileFile
@@ -13,19 +14,18 @@ from paw_bench.errors import ConfigError
 from paw_bench.sweep.queue import QueueError, slurm
 from paw_bench.sweep.sbatch import Shape, SlurmLauncher
 
-_KEYS = (
-    ("partition", "partition"),
-    ("account", "account"),
-    ("qos", "qos"),
-    ("feature", "constraint"),
-    ("node name", "exclude"),
-    ("time limit", "time"),
-    ("gres", "gpu_type"),
-    ("generic resource", "gpu_type"),
-    ("memory", "memory_gb"),
-    ("node configuration", "gpus"),
-)
-"""A word of sbatch's refusal -> the key that it is about; the first that fits."""
+_LESS: dict[str, dict[str, Any]] = {
+    "qos": {"qos": None},
+    "constraint": {"constraint": None},
+    "exclude": {"exclude": ()},
+    "gpu_type": {"gpu_type": None},
+    "gpus": {"gpus": 0},
+    "memory_gb": {"memory_gb": 1},
+    "cpus": {"cpus": 1},
+    "time": {"time": "00:01:00"},
+    "account": {"account": None},
+}
+"""Key -> a shape that asks for less there: where Slurm takes that one, the key is what it refused."""
 
 
 def check_profile(file: ProfileFile, shapes: Mapping[Shape, tuple[str, str]], launcher: SlurmLauncher) -> None:
@@ -56,20 +56,32 @@ def _accounts() -> list[str]:
 
 
 def _test(file: ProfileFile, shape: Shape, scale: str, model: str, launcher: SlurmLauncher) -> None:
+    problem = _refusal(shape, launcher)
+    if problem is None:
+        return
+    # Slurm does not say which of a dozen options its nodes lack.
+    guilty = (key for key, less in _LESS.items() if _refusal(replace(shape, **less), launcher) is None)
+    key = next(guilty, "partition")
+    where, dotted = file.locate(key, scale, model)
+    raise ConfigError(
+        file=where,
+        key=dotted,
+        value=getattr(shape, key),
+        problem=f"sbatch: {problem}",
+        remedy="see what there is: sinfo -o '%P %l %c %m %G %f'",
+    )
+
+
+def _refusal(shape: Shape, launcher: SlurmLauncher) -> str | None:
+    """What `sbatch --test-only` has against one job of this shape."""
     with tempfile.NamedTemporaryFile("w", suffix=".sh") as script:
         script.write(launcher.script(shape, "test", 1))
         script.flush()
         try:
-            slurm(["sbatch", "--test-only", str(Path(script.name))])
+            slurm(["sbatch", "--test-only", script.name])
         except QueueError as error:
-            problem = error.problem.removeprefix("sbatch failed: ")
-            key = next((key for word, key in _KEYS if word in problem.lower()), "partition")
-            where, dotted = file.locate(key, scale, model)
-            remedy = "see what there is: sinfo -o '%P %l %c %m %G %f'"
-            value = getattr(shape, key)
-            raise ConfigError(
-                file=where, key=dotted, value=value, problem=f"sbatch: {problem}", remedy=remedy
-            ) from None
+            return error.problem.removeprefix("sbatch failed: ")
+    return None
 
 
 def _unknown(file: ProfileFile, place: tuple[str, str, str], value: str, known: list[str]) -> ConfigError:

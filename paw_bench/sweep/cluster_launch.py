@@ -12,7 +12,7 @@ from paw_bench.config.schema import RunConfig
 from paw_bench.store.jsonl import Record
 from paw_bench.store.run_directory import RunDirectory, RunInfo
 from paw_bench.store.sweep_directory import SweepDirectory
-from paw_bench.sweep.cluster import Cluster, make_pass
+from paw_bench.sweep.cluster import Cluster, make_pass, patient_lock
 from paw_bench.sweep.cluster_check import check_profile
 from paw_bench.sweep.driver import check_space
 from paw_bench.sweep.execution_changes import with_recorded_changes
@@ -72,13 +72,13 @@ class ClusterLaunch:
         """Submit what is not done, queued or running; returns the state of every run.
 
         `document` is the plan as JSON. Raises ConfigError naming the profile's key when the cluster would not take the
-        jobs, StoreError when another driver is at work, QueueError when Slurm does not answer.
+        jobs, StoreError when a driver on this machine is at work, QueueError when Slurm does not answer.
         """
         scale = self.plan.file.scale
         shapes = {self._shape(run): (scale, run.config.experiment.model.name) for run in self.plan.runs}
         check_profile(self.file, shapes, self.cluster.launcher(self.sweep))
         check_space(self.sweep.path)
-        with interruptible(), self.sweep.lock():
+        with interruptible(), patient_lock(self.sweep):
             file = self.plan.file
             sweep = SweepDirectory.create(
                 self.sweep.path,
@@ -99,7 +99,7 @@ class ClusterLaunch:
         with interruptible():
             while True:
                 try:
-                    with self.sweep.lock():
+                    with patient_lock(self.sweep):
                         statuses = make_pass(self.sweep, self.cluster, screen.note)
                     if not any(status.active or status.state in _WAITING for status in statuses):
                         return statuses

@@ -74,7 +74,7 @@ def _run(sweep: SweepDirectory, planned: Record, history: Sequence[Start], queue
     published = [event["time"] for event in events if event["event"] == "published"]
     if published and published[-1] > history[-1].time and not status.active:
         return ClusterRun(status, planned, history, False, None)  # its result was removed to have it redone
-    tasks = [queue[start.job] for start in history if start.job in queue]
+    tasks = [queue[start.job] for start in history if start.job is not None and start.job in queue]
     live = next((task for task in reversed(tasks) if task.live), None)
     if status.active:
         node = live.node if live else status.hostname or ""
@@ -118,4 +118,5 @@ def _attempt(job: str | None, events: list[Record]) -> tuple[Record | None, Reco
 
 
 def _last_sign(last: Start, events: list[Record]) -> float:
-    return max([last.time, *(event["time"] for event in events)])
+    times: list[float] = [event["time"] for event in events]
+    return max([last.time, *times])
