@@ -48,7 +48,7 @@ def test_an_attempt_leaves_log_provenance_and_result_and_is_not_repeated(run: Ru
     assert len(run.attempts()) == 1
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
 def test_a_signal_is_recorded_as_an_interruption(run: RunDirectory, signum: signal.Signals) -> None:
     process = start(run, **behave(paw="hold"))
     wait_for(lambda: len(run.metrics()) == 3)
