@@ -26,7 +26,9 @@ def test_a_plan_is_readable_in_80_columns(path):
     for arm, changes in planned.changes.items():
         assert arm in flat
         assert all(key in flat for key in changes)
-    assert f"{len(planned.runs)} runs = {len(planned.file.arms)} arms x {len(planned.file.seeds)} seeds" in flat
+    arms = len(planned.file.arms)
+    assert f"{len(planned.runs)} runs = {arms} arm{'s' * (arms > 1)} x " in flat
+    assert f"x {len(planned.file.seeds)} seeds " in flat
     assert "every arm equals the base in every key that it does not name" in flat
 
 
