@@ -1,6 +1,6 @@
 """Training tokens per second against TRL's own GRPOTrainer on the same rows, without the world-model term.
 
-    python benchmarks/train_step.py [--rounds 5] [--updates 3] [--scale embedded] [--model embedded] [--device cpu]
+    python benchmarks/train_step.py [--rounds 5] [--updates 6] [--scale embedded] [--model embedded] [--device cpu]
 
 One update's episodes are played once, with full contexts. Then both trainers train on their rows, from the same weights
 and with the same arguments, in alternating order: ours through its collector, TRL's through its own `rollout_func`. A
@@ -33,7 +33,7 @@ def main() -> None:
     """Print tokens per second and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--updates", type=int, default=3)
+    parser.add_argument("--updates", type=int, default=6)
     parser.add_argument("--scale", default="embedded")
     parser.add_argument("--model", default=None, help="any model name that a config takes (default: the scale's)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
