@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.frames import EVALUATION
 from analysis.honesty import Origins
 from analysis.inference import success_interval
 from analysis.load import Results
@@ -50,12 +51,12 @@ def cells(results: Results) -> pd.DataFrame:
     fraction.
     """
     rows = []
-    finished, origins = _finished(results), Origins(results)
+    finished, origins, types = _finished(results), Origins(results), task_types(results)
     for condition in results.conditions:
         for arm in results.arms:
             planned = results.planned(condition, arm)
             for phase in ("before", "after", "gain"):
-                for task_type in task_types(results):
+                for task_type in types:
                     found = finished[condition, arm, phase, task_type]
                     values, games = found["success"].to_numpy(), found["games"].to_numpy()
                     interval = t_interval(values) if phase == "gain" else success_interval(values, games)
@@ -171,18 +172,17 @@ Finished = Mapping[tuple[str, str, str, str], pd.DataFrame]
 
 
 def _finished(results: Results) -> Finished:
-    evaluation = results.evaluation[results.evaluation["run_id"].isin(results.done()["run_id"])].sort_values(
-        "seed", kind="stable"
-    )
+    rows = results.evaluation[results.evaluation["run_id"].isin(results.done()["run_id"])]
+    # Plain objects: thousands of small tables are cut out of it, which takes Arrow's text three times as long.
+    texts = {name: "object" for name, dtype in EVALUATION.items() if dtype == "str"}
+    evaluation = rows.sort_values("seed", kind="stable").astype(texts)
+    key = ["run_id", "task_type"]
+    before, after = (evaluation[evaluation["phase"] == phase] for phase in ("before", "after"))
+    started = before.set_index(key)["success"].reindex(pd.MultiIndex.from_frame(after[key])).to_numpy()
+    gains = after.assign(phase="gain", success=after["success"] - started)
+    every = pd.concat([evaluation, gains[gains["success"].notna()]])
     found: dict[Any, pd.DataFrame] = defaultdict(lambda: evaluation.iloc[:0])
-    found.update(dict(iter(evaluation.groupby(["condition", "arm", "phase", "task_type"]))))
-    for condition, arm, phase, task_type in list(found):
-        if phase == "after":
-            before = found[condition, arm, "before", task_type].set_index("run_id")["success"]
-            after = found[condition, arm, "after", task_type]
-            both = after[after["run_id"].isin(before.index)]
-            gain = both["success"] - both["run_id"].map(before)
-            found[condition, arm, "gain", task_type] = both.assign(success=gain)
+    found.update(dict(iter(every.groupby(["condition", "arm", "phase", "task_type"]))))
     return found
 
 

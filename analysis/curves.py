@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.statistics import t_interval
+from analysis.statistics import t_intervals
 
 LONG = 40
 """Runs with more updates than this are drawn smoothed, and the axis says so."""
@@ -64,15 +64,12 @@ def _smoothed(rows: pd.DataFrame, column: str, window: int) -> pd.DataFrame:
 
 
 def _with_intervals(seeds: pd.DataFrame) -> Curve:
-    rows = zip(seeds.index, seeds.to_numpy(), strict=True)
-    intervals = {place: t_interval(values) for place, values in rows if _full(values)}
-    means = pd.Series({place: interval.mean for place, interval in intervals.items()}, dtype="float64")
-    widths = pd.Series({place: interval.half_width for place, interval in intervals.items()}, dtype="float64")
-    return Curve(seeds, means.reindex(seeds.index), widths.reindex(seeds.index))
-
-
-def _full(values: np.ndarray) -> bool:
-    return len(values) > 0 and bool(np.isfinite(values).all())
+    values = seeds.to_numpy()
+    full = np.isfinite(values).all(axis=1) & (values.shape[1] > 0)
+    means, widths = np.full(len(values), np.nan), np.full(len(values), np.nan)
+    if full.any():
+        means[full], widths[full] = t_intervals(values[full])
+    return Curve(seeds, pd.Series(means, index=seeds.index), pd.Series(widths, index=seeds.index))
 
 
 def window_of(metrics: pd.DataFrame) -> int:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +22,7 @@ from paw_bench.store.jsonl import Record
 from paw_bench.store.sweep_directory import SweepDirectory
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Results:
     """Everything a sweep's files tell; the columns of the frames are documented in `analysis.frames`.
 
@@ -54,8 +55,20 @@ class Results:
 
     def done(self, condition: str | None = None) -> pd.DataFrame:
         """The planned runs whose result stands; of one condition, or of all."""
-        runs = self.runs[self.runs["planned"] & (self.runs["status"] == "done")]
-        return runs if condition is None else runs[runs["condition"] == condition]
+        return self._done if condition is None else self._done[self._done["condition"] == condition]
+
+    @cached_property
+    def _done(self) -> pd.DataFrame:
+        return self.runs[self.runs["planned"] & (self.runs["status"] == "done")]
+
+    def metrics_of(self, condition: str, arm: str) -> pd.DataFrame:
+        """The metrics of an arm's finished runs."""
+        return self._metrics_of.get((condition, arm), self.metrics.iloc[:0])
+
+    @cached_property
+    def _metrics_of(self) -> dict[tuple[str, str], pd.DataFrame]:
+        metrics = self.metrics[self.metrics["run_id"].isin(self._done["run_id"])]
+        return {(str(condition), str(arm)): rows for (condition, arm), rows in metrics.groupby(["condition", "arm"])}
 
     def planned(self, condition: str, arm: str) -> int:
         """How many seeds of an arm the plan has."""

@@ -47,6 +47,7 @@ def rows() -> pd.DataFrame:
     return order.sort_values(["other", "bare"], kind="stable").drop(columns=["other", "bare"])
 
 
+@cache
 def model_of(name: str, benchmark: str) -> str:
     """The model in the published tables that stands beside the model `name` (a Hugging Face id or a folder)."""
     own = name.rsplit("/", 1)[-1]
@@ -54,6 +55,7 @@ def model_of(name: str, benchmark: str) -> str:
     return own if ((known["model"] == own) & (known["benchmark"] == benchmark)).any() else MODELS.get(benchmark, own)
 
 
+@cache
 def lookup(model: str, **cell: str) -> Published:
     """The number of one cell: `model` as `model_of` gives it; algorithm, world_model, benchmark, metric, task."""
     found = rows()

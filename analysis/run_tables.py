@@ -27,7 +27,7 @@ def world_model(results: Results) -> Grid:
             done = results.done(condition)
             done = done[done["arm"] == arm]
             fixed = results.fixed_transitions[results.fixed_transitions["run_id"].isin(done["run_id"])]
-            metrics = results.metrics[results.metrics["run_id"].isin(done["run_id"])]
+            metrics = results.metrics_of(condition, arm)
             sets |= set(fixed["set_hash"])
             on = bool(done["world_model"].all())
             marks = origins.marks(done["run_id"], planned=results.planned(condition, arm), mixed_games=False)
@@ -69,7 +69,7 @@ def cost(results: Results) -> Grid:
         for arm in results.arms:
             done = results.done(condition)
             done = done[done["arm"] == arm]
-            metrics = results.metrics[results.metrics["run_id"].isin(done["run_id"])]
+            metrics = results.metrics_of(condition, arm)
             tokens = metrics.groupby("run_id")[["tokens.prompt", "tokens.action", "tokens.observation"]].sum(
                 min_count=1
             )

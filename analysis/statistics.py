@@ -98,6 +98,21 @@ def t_interval(values: Sequence[float] | np.ndarray, confidence: float = CONFIDE
     return Interval(mean=mean, half_width=half_width, sd=sd, n=n, gap=gap)
 
 
+def t_intervals(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:
+    """Means and half-widths of many t intervals at once: `values` has a row for each, whose columns are the seeds.
+
+    As `t_interval` of every row; a half-width is NaN where there is no interval. All values must be finite.
+    """
+    n = values.shape[1]
+    means = values.mean(axis=1)
+    if n < 2:
+        return means, np.full(len(values), math.nan)
+    sd = values.std(axis=1, ddof=1)
+    varies = sd > 1e-12 * np.maximum(1.0, np.abs(values).max(axis=1))
+    factor = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) / math.sqrt(n)
+    return means, np.where(varies, factor * sd, math.nan)
+
+
 def _welch(arm: np.ndarray, reference: np.ndarray, confidence: float) -> tuple[float, float, float, Gap]:
     """Welch's half-width, p value, degrees of freedom (Welch 1947), and why there is none."""
     missing = math.nan, math.nan, math.nan

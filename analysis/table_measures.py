@@ -165,9 +165,9 @@ def variance(results: Results) -> Grid:
 
 def components_of(episodes: pd.DataFrame) -> Variance:
     """The variance components of one arm's evaluation: crossed where every seed played each game once."""
-    wide = episodes.pivot_table(index="seed", columns="task_id", values="success", aggfunc=["mean", "size"])
-    if (wide["size"].to_numpy() == 1).all():
-        return crossed(wide["mean"].to_numpy(dtype="float64"))
+    wins = episodes.set_index(["seed", "task_id"])["success"].astype("float64")
+    if wins.index.is_unique and not (wide := wins.unstack()).isna().any(axis=None):
+        return crossed(wide.to_numpy())
     return nested([own.to_numpy(dtype="float64") for _, own in episodes.groupby("seed")["success"]])
 
 
@@ -193,8 +193,7 @@ def _gap(gap: str) -> str:
 
 def _by_seed(results: Results, setting: Setting, column: str) -> pd.Series:
     """Mean over a run's updates, by seed; runs that did not record it are left out."""
-    metrics = results.metrics[results.metrics["run_id"].isin(results.done(setting.condition)["run_id"])]
-    means = metrics[metrics["arm"] == setting.arm].groupby("seed")[column].mean().dropna()
+    means = results.metrics_of(setting.condition, setting.arm).groupby("seed")[column].mean().dropna()
     return pd.Series(means.to_numpy(dtype="float64"), index=means.index)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.statistics import Difference, difference, holm, resolved, t_interval
+from analysis.statistics import Difference, difference, holm, resolved, t_interval, t_intervals
 
 values = st.lists(st.floats(0, 1).map(lambda v: round(v, 3)), min_size=2, max_size=8)
 
@@ -164,3 +164,13 @@ def test_holm_lies_between_no_correction_and_bonferroni_and_keeps_the_order(p: l
     for raw, value in zip(p, adjusted, strict=True):
         assert raw <= value <= min(1.0, raw * len(p)) + 1e-12
     assert [adjusted[i] for i in np.argsort(p, kind="stable")] == sorted(adjusted)
+
+
+def test_many_t_intervals_at_once_are_those_of_the_rows() -> None:
+    rows = np.vstack([np.random.default_rng(0).normal(size=(5, 4)), np.full((1, 4), 0.3)])
+    means, widths = t_intervals(rows)
+    for row, mean, width in zip(rows, means, widths, strict=True):
+        one = t_interval(row)
+        assert mean == pytest.approx(one.mean, abs=1e-15)
+        assert width == pytest.approx(one.half_width, abs=1e-15, nan_ok=True)
+    assert np.isnan(t_intervals(rows[:, :1])[1]).all()
