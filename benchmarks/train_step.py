@@ -72,7 +72,7 @@ def config_of(options: argparse.Namespace) -> RunConfig:
 
 def play(config: RunConfig) -> list[Episode]:
     """One update's episodes, in the order of its rows."""
-    environment, algorithm = config.experiment.environment, config.experiment.algorithm
+    environment = config.experiment.environment
     tasks = load_panels(environment)["train"].tasks
     workers, timeout = config.execution.environment_workers, config.execution.step_timeout_s
     with EnvironmentPool(environment, workers=workers, timeout_s=timeout) as pool:
@@ -84,9 +84,7 @@ def play(config: RunConfig) -> list[Episode]:
 
         torch.set_num_threads(config.execution.threads)
         model, tokenizer = models.load(config.experiment.model, config.execution.device)
-        assignments = assignments_of_update(
-            tasks, seed=0, update=1, groups=algorithm.groups, group_size=algorithm.group_size
-        )
+        assignments = assignments_of_update(tasks, config.experiment.algorithm, seed=0, update=1)
         collector = Collector.with_model(
             config.experiment, pool, model, tokenizer, batch=config.execution.generation_batch
         )

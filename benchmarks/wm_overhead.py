@@ -91,9 +91,7 @@ def measure_mode(mode: str, options: argparse.Namespace) -> None:
         rollouts, pairs = [], []
         # The first pair warms up and is not counted.
         for number in range(options.pairs + 1):
-            assignments = assignments_of_update(
-                tasks, seed=0, update=number + 1, groups=algorithm.groups, group_size=algorithm.group_size
-            )
+            assignments = assignments_of_update(tasks, algorithm, seed=0, update=number + 1)
             started = time.perf_counter()
             episodes = bench.collector.collect(assignments, 1.0)
             rollouts.append(time.perf_counter() - started)
