@@ -36,13 +36,17 @@ def draw_curve(
     """Mean with about `marks` markers, band, and thin lines for the seeds."""
     updates = found.seeds.index.to_numpy()
     if seeds:
-        axes.plot(updates, scale * found.seeds.to_numpy(), color=look.colour, linewidth=0.4, alpha=0.45, zorder=2)
+        own = scale * found.seeds.to_numpy()
+        lines = axes.plot(updates, own, color=look.colour, linewidth=0.4, alpha=0.45, zorder=2)
+        for line, seed in zip(lines, found.seeds.columns, strict=True):
+            line.set_gid(f"{look.arm}, seed {seed}")
     if band and found.seeds.shape[1] >= BAND_SEEDS:
         low, high = (scale * (found.mean + sign * found.half_width).to_numpy() for sign in (-1, 1))
-        axes.fill_between(updates, low, high, color=look.colour, alpha=0.13, linewidth=0, zorder=1)
+        axes.fill_between(updates, low, high, color=look.colour, alpha=0.13, linewidth=0, zorder=1, gid=look.arm)
     every = max(1, len(updates) // marks)
     axes.plot(
         *(updates, scale * found.mean.to_numpy()),
+        gid=f"{look.arm}, mean",
         color=look.colour,
         linestyle=look.line,
         marker=look.marker,
@@ -110,7 +114,8 @@ class Names:
 def dots(axes: Axes, values: np.ndarray, place: float, look: Look) -> None:
     """The seeds of one row as small dots."""
     height = np.full(len(values), place)
-    axes.plot(values, height, "o", markersize=2, markeredgewidth=0, color=look.colour, alpha=0.65, zorder=2)
+    gid = f"{look.arm}, seeds"
+    axes.plot(values, height, "o", markersize=2, markeredgewidth=0, color=look.colour, alpha=0.65, zorder=2, gid=gid)
 
 
 _MARGIN = 0.1

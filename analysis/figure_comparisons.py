@@ -38,6 +38,7 @@ def differences(subject: Subject) -> Figure | None:
             *(mean, place),
             xerr=None if np.isnan(width) else width,
             color=look.colour,
+            gid=look.arm,
             marker=look.marker,
             markersize=5,
             markerfacecolor=look.colour if resolved else "white",

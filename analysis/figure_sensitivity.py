@@ -82,6 +82,7 @@ def _draw(axes: Axes, line: Line, look: Look, moved: Transform, beside: Transfor
     axes.plot(
         *([point.value for point in measured], [100 * np.mean(point.success) for point in measured]),
         color=look.colour,
+        gid=look.arm,
         linestyle=look.line,
         marker=look.marker,
         markeredgewidth=0,
@@ -98,6 +99,7 @@ def _draw(axes: Axes, line: Line, look: Look, moved: Transform, beside: Transfor
             markersize=2,
             markeredgewidth=0,
             color=look.colour,
+            gid=look.arm,
             alpha=0.65,
             transform=beside,
         )
@@ -107,6 +109,7 @@ def _draw(axes: Axes, line: Line, look: Look, moved: Transform, beside: Transfor
                 *(value, seeds.mean()),
                 yerr=half_width,
                 color=look.colour,
+                gid=look.arm,
                 elinewidth=0.8,
                 capsize=1.8,
                 transform=moved,

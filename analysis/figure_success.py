@@ -51,6 +51,7 @@ def before_after(subject: Subject) -> Figure | None:
                 *(mean, place + offset),
                 xerr=None if math.isnan(half_width) else half_width,
                 color=look.colour,
+                gid=look.arm,
                 marker=look.marker,
                 markersize=4.5,
                 markerfacecolor=look.colour if phase == "after" else "white",
@@ -94,7 +95,9 @@ def task_bars(subject: Subject) -> Figure | None:
             look, (values, half_width) = style[arm], _successes(after, arm, task_type)
             if len(values) == 0:
                 continue
-            axes.barh(place, values.mean(), height=0.76, color=lighter(look.colour, 0.45), linewidth=0, zorder=1.5)
+            axes.barh(
+                place, values.mean(), height=0.76, color=lighter(look.colour, 0.45), linewidth=0, zorder=1.5, gid=arm
+            )
             if len(values) >= BAND_SEEDS and not math.isnan(half_width):
                 axes.errorbar(
                     *(values.mean(), place - 0.1),
@@ -151,6 +154,7 @@ def profiles(subject: Subject) -> Figure | None:
             *(np.array([0, *values, 100]), np.array([100, *share, 0])),
             where="post",
             color=look.colour,
+            gid=look.arm,
             linestyle=look.line,
             marker=look.marker,
             markevery=max(1, len(values) // 5),

@@ -36,6 +36,8 @@ class Look:
     marker: str
     order: int
     """Place of the arm, to stagger the markers of curves that lie on each other."""
+    arm: str = ""
+    """Whose look it is: what is drawn with it carries the name, so that its points can be told apart in a CSV."""
 
 
 def looks(arms: Sequence[str], reference: str) -> dict[str, Look]:
@@ -43,10 +45,10 @@ def looks(arms: Sequence[str], reference: str) -> dict[str, Look]:
 
     No look comes twice before 264 arms, the least common multiple of 8 colours, 6 line styles and 11 markers.
     """
-    chosen = {reference: Look(REFERENCE, LINE_STYLES[0], MARKERS[0], 0)}
+    chosen = {reference: Look(REFERENCE, LINE_STYLES[0], MARKERS[0], 0, reference)}
     for i, arm in enumerate((arm for arm in arms if arm != reference), start=1):
         line, marker = LINE_STYLES[i % len(LINE_STYLES)], MARKERS[i % len(MARKERS)]
-        chosen[arm] = Look(COLOURS[(i - 1) % len(COLOURS)], line, marker, i)
+        chosen[arm] = Look(COLOURS[(i - 1) % len(COLOURS)], line, marker, i, arm)
     return chosen
 
 

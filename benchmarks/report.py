@@ -1,9 +1,8 @@
 """Seconds and memory that a report of 1,000 runs takes, each stage apart; rendering the pictures is no part of it.
 
-python benchmarks/report.py [RUNS]
+python benchmarks/report.py
 
-The sweep (10 arms, 10 values of an axis, the rest seeds; 150 updates and 2 x 140 evaluation episodes a run) is written
-into a temporary folder, about 0.3 MB a run, and removed at the end.
+Each sweep is written into a temporary folder, about 0.3 MB a run, and removed at the end.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ import orjson
 
 from paw_bench.config.schema import RunConfig
 
-RUNS, UPDATES, GAMES = 1000, 150, 140
-ARMS, POINTS = 10, 10
+ARMS, UPDATES, GAMES = 10, 150, 140
+SHAPES = {"10 arms x 100 seeds": (1, 100), "10 arms x 10 values of an axis x 10 seeds": (10, 10)}
 TYPES = ("pick_and_place_simple", "look_at_obj_in_light", "pick_clean_then_place_in_recep")
 TYPES += ("pick_heat_then_place_in_recep", "pick_cool_then_place_in_recep", "pick_two_obj_and_place")
 PANEL = "c8" * 32
@@ -33,14 +32,16 @@ Record = dict[str, Any]
 
 
 def main() -> None:
-    """Make the sweep, and print what each stage took in a process of its own."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
-    with tempfile.TemporaryDirectory() as folder:
-        make(Path(folder), runs)
-        size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-        print(f"{runs} runs x {UPDATES} updates x 2 x {GAMES} episodes, {size / 1e6:.0f} MB")
-        for stages in (("load", "tables", "figure data"), ("load", "rendering one figure")):
-            subprocess.run([sys.executable, __file__, "--measure", folder, *stages], check=True)
+    """Make each sweep, and print what each stage took in a process of its own."""
+    for name, (points, seeds) in SHAPES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            make(Path(folder), points, seeds)
+            size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+            print(
+                f"{name}: {ARMS * points * seeds} runs x {UPDATES} updates x 2 x {GAMES} episodes, {size / 1e6:.0f} MB"
+            )
+            for stages in (("load", "tables", "figure data"), ("load", "rendering one figure")):
+                subprocess.run([sys.executable, __file__, "--measure", folder, *stages], check=True)
 
 
 def measure(folder: Path, stages: Iterable[str]) -> None:
@@ -82,12 +83,11 @@ def measure(folder: Path, stages: Iterable[str]) -> None:
     print(f"  {'all of it':22} {total_cpu:6.2f} CPU s {total_wall:7.2f} s, at most {peak:.0f} MB")
 
 
-def make(folder: Path, count: int) -> None:
-    """Write a finished sweep of `count` runs in the formats of docs/architecture.md."""
+def make(folder: Path, points: int, seeds: int) -> None:
+    """Write a finished sweep of `ARMS` arms in the formats of docs/architecture.md; one point is no axis."""
     arms = ["grpo", *(f"paw variant {number}" for number in range(1, ARMS))]
-    points = [{"world_model.loss.rho": round(0.1 * n, 1)} for n in range(POINTS)]
-    seeds = max(1, count // (ARMS * POINTS))
-    places = [(arm, point, seed) for seed in range(seeds) for point in points for arm in arms][:count]
+    axes = [{"world_model.loss.rho": round(0.1 * n, 1)} for n in range(points)] if points > 1 else [{}]
+    places = [(arm, point, seed) for seed in range(seeds) for point in axes for arm in arms]
     planned = []
     for arm, point, seed in places:
         run_id = hashlib.sha256(json.dumps([arm, point, seed]).encode()).hexdigest()[:12]
