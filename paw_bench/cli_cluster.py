@@ -146,9 +146,7 @@ def cancel(which: str, *, results: Path) -> None:
 
 def logs(which: str, *, follow: bool, results: Path) -> None:
     """Print the log of the run's last attempt; with `follow`, what is added to it until the run ends."""
-    sweep, run = find(which, results)
-    if run is None:
-        raise UserError(f"{which} is a whole sweep", "name a run: paw-bench status shows them")
+    sweep, run = _find_run(which, results)
     printed: Path | None = None
     position = 0
     while True:
@@ -172,9 +170,7 @@ def logs(which: str, *, follow: bool, results: Path) -> None:
 
 def why(which: str, *, results: Path) -> None:
     """Print the whole history of a run."""
-    sweep, run = find(which, results)
-    if run is None:
-        raise UserError(f"{which} is a whole sweep", "name a run: paw-bench status shows them")
+    sweep, run = _find_run(which, results)
     print("\n".join(history_lines(sweep, run, _status(sweep, run))))
 
 
@@ -190,6 +186,13 @@ def find(which: str, results: Path) -> tuple[SweepDirectory, RunDirectory | None
         names = ", ".join(str(run.path) for _, run in found)
         raise UserError(f"{which}: several runs have an id that begins so", f"name one of: {names}")
     return find_sweep(which, results), None
+
+
+def _find_run(which: str, results: Path) -> tuple[SweepDirectory, RunDirectory]:
+    sweep, run = find(which, results)
+    if run is None:
+        raise UserError(f"{which} is a whole sweep", "name a run: paw-bench status shows them")
+    return sweep, run
 
 
 def _status(sweep: SweepDirectory, run: RunDirectory) -> RunStatus:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from paw_bench.store.jsonl import Record
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.progress import run_line
 from paw_bench.sweep.status import RunStatus
-from paw_bench.sweep.submissions import starts, submissions
+from paw_bench.sweep.submissions import Start, starts, submissions
 
 _UPDATES = {"checkpoint", "evaluation_started"}
 """Told by the events around them."""
@@ -27,22 +27,24 @@ _WORDS = {
 
 def history_lines(sweep: SweepDirectory, run: RunDirectory, status: RunStatus) -> list[str]:
     """The run's state and everything that happened to it, one line each, oldest first."""
-    told = [*_submissions(sweep, run.path.name), *_attempts(run.events()), *_driver(sweep, run.path.name)]
+    events = sweep.events()
+    own = starts(submissions(events)).get(run.path.name, [])
+    told = [*_submissions(own), *_attempts(run.events()), *_driver(events, run.path.name, own)]
     lines = [f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(when))}  {what}" for when, what in sorted(told)]
     return [run_line(status), f"  {run.path}", *lines]
 
 
-def _submissions(sweep: SweepDirectory, run_id: str) -> Iterator[tuple[float, str]]:
-    for start in starts(submissions(sweep.events())).get(run_id, []):
+def _submissions(own: Sequence[Start]) -> Iterator[tuple[float, str]]:
+    for start in own:
         because = "" if start.cause == "first" else f", because: {start.cause.replace('_', ' ')}"
         avoid = f", not on {', '.join(start.avoid)}" if start.avoid else ""
         yield start.time, f"submitted as job {start.job}{because}{avoid}"
 
 
-def _driver(sweep: SweepDirectory, run_id: str) -> Iterator[tuple[float, str]]:
+def _driver(events: list[Record], run_id: str, own: Sequence[Start]) -> Iterator[tuple[float, str]]:
     """What drivers on this machine noted about the run, and cancellations of its jobs."""
-    jobs = {start.job for start in starts(submissions(sweep.events())).get(run_id, [])}
-    for event in sweep.events():
+    jobs = {start.job for start in own}
+    for event in events:
         if event["event"] == "not_started" and event["run_id"] == run_id:
             yield event["time"], event["reason"]
         elif event["event"] == "cancelled" and jobs & set(event["jobs"]):

@@ -69,14 +69,17 @@ def world_model_columns(
         normaliser=config.loss.normaliser,
     )
     weights = weights_of(lengths=pool.lengths)
-    actions = torch.bincount(pool.token_transition, minlength=count)
-    inverse = zip(weights_of(lengths=actions).tolist(), actions.tolist(), strict=True)
+    inverse: list[FloatArray] = []
+    if config.inverse_dynamics:
+        actions = torch.bincount(pool.token_transition, minlength=count)
+        pairs = zip(weights_of(lengths=actions).tolist(), actions.tolist(), strict=True)
+        inverse = [np.full(n, w, dtype=np.float32) for w, n in pairs]
     measure = selected / (selected.sum().clamp(min=1) * pool.lengths)
     return WorldModelColumns(
         weights=pool.spread(weights),
         measure=pool.spread(measure),
         observed=pool.spread(torch.ones(count)),
-        inverse=[np.full(n, w, dtype=np.float32) for w, n in inverse] if config.inverse_dynamics else [],
+        inverse=inverse,
         lambda_mean=lambdas.mean().item(),
         selected_share=selected.double().mean().item() if count else 0.0,
     )
