@@ -9,7 +9,7 @@ from typing import Any
 from analysis.load import Results
 from paw_bench.config.merge import merge
 from paw_bench.config.presets import presets
-from paw_bench.config.schema import WorldModelConfig
+from paw_bench.config.world_model import WorldModelConfig
 from paw_bench.store.run_directory import RunDirectory
 
 CUSTOM = "custom"

@@ -27,7 +27,7 @@ from analysis.table_measures import components_of, measure_tables
 from analysis.table_settings import Setting, settings, variant_of
 from paw_bench.config.merge import merge
 from paw_bench.config.presets import presets
-from paw_bench.config.schema import WorldModelConfig
+from paw_bench.config.world_model import WorldModelConfig
 
 GOLDEN = Path(__file__).parent / "golden" / "analysis" / "layouts"
 ARMS = ("grpo", "paw", "paw <b>&_1")

@@ -9,7 +9,8 @@ from paw_bench.config.load import load_experiment_file
 from paw_bench.config.merge import leaves
 from paw_bench.config.presets import presets
 from paw_bench.config.resources import init, shipped
-from paw_bench.config.schema import ExperimentConfig, WorldModelConfig
+from paw_bench.config.schema import ExperimentConfig
+from paw_bench.config.world_model import WorldModelConfig
 from paw_bench.config.yaml_reader import read_yaml
 from paw_bench.errors import UserError
 from paw_bench.sweep.plan import plan

@@ -8,7 +8,7 @@ from experiment_files import ROOT, SHIPPED
 from paw_bench.config.load import load_experiment_file
 from paw_bench.config.merge import leaves, merge
 from paw_bench.config.presets import presets
-from paw_bench.config.schema import WorldModelConfig
+from paw_bench.config.world_model import WorldModelConfig
 from paw_bench.config.yaml_reader import read_yaml
 from paw_bench.sweep.plan import plan
 

@@ -1,14 +1,8 @@
 import pytest
 import torch
 
-from paw_bench.config.schema import (
-    ContextConfig,
-    EnvironmentConfig,
-    ExperimentConfig,
-    GamesConfig,
-    PromptConfig,
-    WorldModelConfig,
-)
+from paw_bench.config.schema import ContextConfig, EnvironmentConfig, ExperimentConfig, GamesConfig, PromptConfig
+from paw_bench.config.world_model import WorldModelConfig
 from paw_bench.envs.panels import load_panels
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.evaluation.fixed_transitions import measure, play_fixed_transitions

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from paw_bench.config.experiment_file import ExperimentFile, Point
 from paw_bench.config.layers import Layer
 from paw_bench.config.merge import Key, leaves
-from paw_bench.config.schema import ExperimentConfig, WorldModelConfig
+from paw_bench.config.schema import ExperimentConfig
+from paw_bench.config.world_model import WorldModelConfig
 from paw_bench.errors import ConfigError
 
 

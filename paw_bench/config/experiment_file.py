@@ -13,7 +13,8 @@ from pydantic import Field
 
 from paw_bench.config.layers import Layer, resolve
 from paw_bench.config.merge import Delta, Key, merge, split
-from paw_bench.config.schema import ExecutionConfig, ExperimentConfig, NonNegativeInt, Section
+from paw_bench.config.schema import ExecutionConfig, ExperimentConfig
+from paw_bench.config.section import NonNegativeInt, Section
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from paw_bench.config.merge import Delta, Key, leaves, merge, split
 from paw_bench.config.messages import refusal
 from paw_bench.config.presets import SECTION, expand_presets
-from paw_bench.config.schema import IMPOSSIBLE
+from paw_bench.config.section import IMPOSSIBLE
 from paw_bench.config.yaml_reader import Document, Place, dotted
 from paw_bench.errors import ConfigError
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from paw_bench.config.merge import Delta, merge
 from paw_bench.config.messages import Locate, closest
-from paw_bench.config.schema import WorldModelConfig
+from paw_bench.config.world_model import WorldModelConfig
 from paw_bench.config.yaml_reader import parse_yaml
 from paw_bench.errors import ConfigError
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from paw_bench.config.schema import NonNegativeInt, PositiveInt, Section
+from paw_bench.config.section import NonNegativeInt, PositiveInt, Section
 from paw_bench.config.spec import check_spec
 from paw_bench.config.yaml_reader import Document, Place, dotted, read_yaml
 

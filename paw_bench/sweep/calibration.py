@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
-from paw_bench.config.schema import NonNegative, PositiveInt, RunConfig, Section
+from paw_bench.config.schema import RunConfig
+from paw_bench.config.section import NonNegative, PositiveInt, Section
 from paw_bench.config.spec import check_spec
 from paw_bench.config.yaml_reader import parse_yaml, read_yaml
 from paw_bench.store.jsonl import TornLineWarning

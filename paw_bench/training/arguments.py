@@ -8,7 +8,8 @@ from typing import Any
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.rloo_config import RLOOConfig
 
-from paw_bench.config.schema import AlgorithmConfig, RunConfig
+from paw_bench.config.algorithm import AlgorithmConfig
+from paw_bench.config.schema import RunConfig
 from paw_bench.errors import UserError
 
 TrlConfig = GRPOConfig | RLOOConfig

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from paw_bench.config.schema import WorldModelConfig
+from paw_bench.config.world_model import WorldModelConfig
 from paw_bench.training.gradient_parts import GradientParts
 from paw_bench.training.health import TrainingDiverged
 from paw_bench.world_model.schedule import part_in_update

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from paw_bench.config.schema import AlgorithmConfig
+from paw_bench.config.algorithm import AlgorithmConfig
 from paw_bench.envs.protocol import Task
 from paw_bench.rollout.collector import Assignment
 

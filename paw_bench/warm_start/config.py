@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from paw_bench.config.schema import ContextConfig, GamesConfig, PromptConfig, Section
+from paw_bench.config.schema import ContextConfig, GamesConfig, PromptConfig
+from paw_bench.config.section import Section
 
 
 class SizeConfig(Section):

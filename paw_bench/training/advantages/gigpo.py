@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 import torch
 from torch import Tensor
 
-from paw_bench.config.schema import AlgorithmConfig
+from paw_bench.config.algorithm import AlgorithmConfig
 from paw_bench.rollout.episode import Episode
 from paw_bench.training.advantages.grpo import group_relative
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from paw_bench.config.schema import AlgorithmConfig
+from paw_bench.config.algorithm import AlgorithmConfig
 from paw_bench.rollout.episode import Episode
 from paw_bench.rollout.rows import Row
 from paw_bench.training.advantages.grpo import group_relative
