@@ -3,7 +3,7 @@ import pytest
 from paw_bench.config.schema import ContextConfig, PromptConfig
 from paw_bench.errors import UserError
 from paw_bench.rollout.codec import TurnCodec
-from paw_bench.rollout.episode import Episode, Source, Turn
+from paw_bench.rollout.episode import Episode, Source
 from paw_bench.rollout.prompts import Dialogue
 from paw_bench.rollout.rows import rows_of
 from paw_bench.warm_start.tokenizer import ASSISTANT, END, ONE_WORD_COMMANDS, USER, build_tokenizer
@@ -55,31 +55,13 @@ def test_a_tokenizer_without_chat_template_is_refused(tokenizer):
         tokenizer.chat_template = template
 
 
-def turn_of(codec: TurnCodec, context: list[int], action: str, observation: str) -> Turn:
-    ids = [*codec.encode(action), codec.end_id]
-    return Turn(
-        context_ids=context,
-        action_ids=ids,
-        action_logprobs=[-0.5] * len(ids),
-        action_entropies=[0.7] * len(ids),
-        action_text=action,
-        observation_text=observation,
-        observation_ids=codec.observation_ids(observation),
-        separator_ids=codec.separator(ended=True),
-        reward=0.0,
-        penalty=0.0,
-        valid=True,
-        accepted=True,
-    )
-
-
 def test_a_full_row_tells_the_conversation_as_the_template_would(codec, tokenizer):
     dialogue = Dialogue(OPENING, ("go to shelf 1",))
     prompt = codec.opening_ids(dialogue)
-    first = turn_of(codec, prompt, "go to shelf 1", OBSERVATION)
+    first = codec.told_turn(prompt, "go to shelf 1", OBSERVATION)
     dialogue.answer("go to shelf 1", OBSERVATION, ("take apple 2 from shelf 1",))
     told = prompt + first.action_ids + first.separator_ids + first.observation_ids + codec.turn_opening(dialogue)
-    second = turn_of(codec, told, "take apple 2 from shelf 1", "You pick up the apple 2.")
+    second = codec.told_turn(told, "take apple 2 from shelf 1", "You pick up the apple 2.")
     episode = Episode("game", "pick", 0, 0, 0, turns=[first, second])
     (row,) = rows_of([episode], "full")
     assert tokenizer.decode(row.prompt_ids + row.completion_ids) == (
@@ -98,7 +80,9 @@ def test_a_full_row_tells_the_conversation_as_the_template_would(codec, tokenize
 
 def test_windowed_rows_are_sorted_and_end_in_their_own_observation(codec):
     def episode(group: int, index: int) -> Episode:
-        turns = [turn_of(codec, [5, 6], f"go to shelf {number}", OBSERVATION) for number in (1, 2)]
+        turns = [codec.told_turn([5, 6], f"go to shelf {number}", OBSERVATION) for number in (1, 2)]
+        for turn in turns:
+            turn.action_logprobs = [-0.5] * len(turn.action_ids)
         return Episode(f"game {group}", "pick", group, index, 0, turns=turns)
 
     rows = rows_of([episode(1, 0), episode(0, 1), episode(0, 0)], "window")

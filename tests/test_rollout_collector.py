@@ -6,9 +6,7 @@ from paw_bench.config.world_model import WorldModelConfig
 from paw_bench.envs.panels import load_panels
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.evaluation.fixed_transitions import measure, play_fixed_transitions
-from paw_bench.rollout.codec import TurnCodec
 from paw_bench.rollout.collector import Assignment, Collector
-from paw_bench.rollout.engine import TransformersEngine
 from paw_bench.rollout.episode import Source
 from paw_bench.rollout.rows import rows_of
 from paw_bench.warm_start.config import SizeConfig
@@ -50,10 +48,7 @@ def collector_of(
         context=ContextConfig(mode=mode, max_prompt_tokens=limit, max_response_tokens=5),
         world_model=world_model or WorldModelConfig(),
     )
-    engine = TransformersEngine(
-        model, end_id=tokenizer.eos_token_id, pad_id=tokenizer.pad_token_id, max_tokens=5, batch=batch
-    )
-    return Collector(config, pool, engine, TurnCodec(tokenizer, config.prompt, config.context))
+    return Collector.with_model(config, pool, model, tokenizer, batch=batch)
 
 
 def assignments_of(panels) -> list[Assignment]:

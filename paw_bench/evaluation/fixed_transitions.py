@@ -19,7 +19,7 @@ from paw_bench.config.schema import ExperimentConfig
 from paw_bench.envs.panels import Panel
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.rollout.codec import TurnCodec
-from paw_bench.rollout.episode import Episode, Source, Turn
+from paw_bench.rollout.episode import Episode, Source
 from paw_bench.rollout.prompts import Dialogue
 from paw_bench.rollout.rows import Row, rows_of
 from paw_bench.warm_start.demonstrator import Demonstrator
@@ -61,14 +61,14 @@ def play_fixed_transitions(
         results = pool.step(actions)
         for slot in running:
             result, dialogue = results[slot], dialogues[slot]
-            action_ids = [*codec.encode(_reply(actions[slot], config)), codec.end_id]
             context = codec.window_ids(dialogue) if config.context.mode == "window" else contexts[slot]
-            turn = _turn(codec, context, action_ids, actions[slot], result.observation)
+            reply = _reply(actions[slot], config)
+            turn = codec.told_turn(context, reply, result.observation, action=actions[slot])
             episodes[slot].turns.append(turn)
             digest.update(f"{tasks[slot].task_id}\0{actions[slot]}\0{result.observation}\n".encode())
             players[slot].read(actions[slot], result.observation)
             dialogue.answer(actions[slot], result.observation, result.admissible)
-            told = contexts[slot] + action_ids + turn.separator_ids + turn.observation_ids
+            told = contexts[slot] + turn.action_ids + turn.separator_ids + turn.observation_ids
             contexts[slot] = told + codec.turn_opening(dialogue)
         running = [slot for slot in running if not results[slot].done]
     transitions = sum(len(episode.turns) for episode in episodes)
@@ -124,20 +124,3 @@ def _observation_logits(model: PreTrainedModel, rows: list[Row]) -> tuple[torch.
 def _reply(action: str, config: ExperimentConfig) -> str:
     """An action as the policy would have to write it."""
     return action if config.prompt.style == "compact" else f"<think></think><action>{action}</action>"
-
-
-def _turn(codec: TurnCodec, context: list[int], action_ids: list[int], action: str, observation: str) -> Turn:
-    return Turn(
-        context_ids=context,
-        action_ids=action_ids,
-        action_logprobs=[0.0] * len(action_ids),
-        action_entropies=[0.0] * len(action_ids),
-        action_text=action,
-        observation_text=observation,
-        observation_ids=codec.observation_ids(observation),
-        separator_ids=codec.separator(ended=True),
-        reward=0.0,
-        penalty=0.0,
-        valid=True,
-        accepted=True,
-    )

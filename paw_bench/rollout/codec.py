@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from paw_bench.config.schema import ContextConfig, PromptConfig
 from paw_bench.errors import UserError
+from paw_bench.rollout.episode import Turn
 from paw_bench.rollout.prompts import Dialogue, admissible_suffix, opening_prompt, window_prompt
 
 _ACTION, _OBSERVATION = "\x11", "\x12"
@@ -75,6 +76,28 @@ class TurnCodec:
         `listed`: the observation's own tokens list the admissible actions already.
         """
         return self.encode(("" if listed else admissible_suffix(dialogue, self.prompt)) + self._opens_turn)
+
+    def told_turn(self, context: list[int], reply: str, observation: str, *, action: str | None = None) -> Turn:
+        """A turn whose text is known, so that nothing was sampled: log-probabilities and entropies are 0.
+
+        `reply` is what the policy would have written after `context`, `action` what the environment made of it (None:
+        the same), `observation` what it answered.
+        """
+        ids = [*self.encode(reply), self.end_id]
+        return Turn(
+            context_ids=context,
+            action_ids=ids,
+            action_logprobs=[0.0] * len(ids),
+            action_entropies=[0.0] * len(ids),
+            action_text=reply if action is None else action,
+            observation_text=observation,
+            observation_ids=self.observation_ids(observation),
+            separator_ids=self.separator(ended=True),
+            reward=0.0,
+            penalty=0.0,
+            valid=True,
+            accepted=True,
+        )
 
     def _user_message(self, text: str) -> list[int]:
         return self.encode(self._render([{"role": "user", "content": text}]))
