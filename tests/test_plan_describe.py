@@ -71,3 +71,11 @@ def test_the_json_holds_the_plan_and_nothing_but_plain_data():
     assert [run["run_id"] for run in document["runs"]] == [run.run_id for run in planned.runs]
     assert document["changes"]["paw"] == {"world_model.enabled": {"base": False, "arm": True}}
     assert document["comparisons"] == [["paw", "grpo"], ["paw + shuffled", "grpo"]]
+
+
+def test_arms_are_said_to_share_their_updates_games_only_where_they_do():
+    """PPO plays a task an episode: the games of the run are the same, those of an update are not."""
+    _, algorithms = printed(ROOT / "experiments" / "algorithms.yaml")
+    _, ablations = printed(ROOT / "experiments" / "ablations.yaml")
+    assert "share games, initial weights and random numbers." in " ".join(ablations.split())
+    assert "random numbers, dealt to updates of different numbers of tasks (ppo: a" in " ".join(algorithms.split())

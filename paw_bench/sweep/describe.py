@@ -98,10 +98,10 @@ def _each(entry: ArmCost) -> str:
 
 def _proof(plan: Plan) -> str:
     where = f" at each of {plan.points} axis points" if plan.file.axes else ""
-    return (
-        f"Checked: every arm equals the base in every key that it does not name{where}. "
-        "Runs with the same seed share games, initial weights and random numbers."
-    )
+    shared = "Runs with the same seed share games, initial weights and random numbers"
+    if len({run.config.experiment.algorithm.tasks for run in plan.runs}) > 1:
+        shared += ", dealt to updates of different numbers of tasks (ppo: a task an episode)"
+    return f"Checked: every arm equals the base in every key that it does not name{where}. {shared}."
 
 
 def _cost_lines(plan: Plan, cost: CostPrediction) -> list[RenderableType]:
