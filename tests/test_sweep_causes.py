@@ -29,6 +29,7 @@ def ended(outcome: str = "failed", reason: str = "ValueError: bad", **fields: ob
         ("OUT_OF_MEMORY", OPENED, None, "out_of_memory"),
         ("FAILED", OPENED, ended(error="OutOfMemoryError", transient=True), "out_of_memory"),
         ("FAILED", OPENED, ended(error="TrainingDiverged", transient=False), "diverged"),
+        ("FAILED", OPENED, ended(error="PolicyCollapsed", transient=False), "collapsed"),
         ("FAILED", OPENED, ended(error="ConfigError", refused=True), "config"),
         ("FAILED", {"event": "attempt_refused", "reason": "packages.trl differs"}, None, "config"),
         ("CANCELLED", OPENED, ended("interrupted", "stopped by SIGTERM"), "cancelled"),
@@ -57,4 +58,6 @@ def test_a_node_failure_names_the_node() -> None:
 def test_retries_are_counted_by_cause_and_some_ends_have_none() -> None:
     retries = Retries(lost=2)
     assert [retries_left(retries, "lost", spent) for spent in (0, 1, 2, 3)] == [2, 1, 0, 0]
-    assert [retries_left(retries, cause, 0) for cause in ("diverged", "config", "cancelled", "error")] == [0, 0, 0, 0]
+    assert [retries_left(retries, cause, 0) for cause in ("diverged", "collapsed", "config", "cancelled", "error")] == [
+        0
+    ] * 5

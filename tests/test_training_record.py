@@ -40,6 +40,29 @@ def test_record_counts_the_update(tmp_path, mode):
     assert record["wm"]["selected_share"] >= 0.75
 
 
+def test_actions_that_were_cut_off_and_turns_that_repeat_are_counted(tmp_path):
+    """A turn repeats where the action and what it was told are those of an earlier turn of its own episode."""
+    config = run_config()
+    episodes = collect_from(tiny_model(), config)(1)
+    texts = iter(range(1000))
+    for episode in episodes:
+        for own in episode.turns:
+            own.action_text = f"action {next(texts)}"
+    longest = max(episodes, key=lambda episode: len(episode.turns))
+    assert len(longest.turns) == 3
+    for own, told in zip(longest.turns, ("shelf", "floor", "shelf"), strict=True):
+        own.action_text, own.observation_text = "look", told
+    cut = episodes[0].turns[0]
+    cut.action_ids[-1] = 5
+    records = []
+    trainer = make_trainer(
+        config, tiny_model(), tmp_path, collect=lambda _: episodes, on_update=lambda record, _: records.append(record)
+    )
+    trainer.train_to(1)
+    turns = sum(len(episode.turns) for episode in episodes)
+    assert (records[0]["cut_share"], records[0]["repeated_share"]) == (1 / turns, 1 / turns)
+
+
 @pytest.mark.parametrize("mode", ["full", "window"])
 def test_the_disabled_term_is_measured_as_the_enabled_one_is(tmp_path, mode):
     """At the first step nothing has been learnt yet, so an arm's measurements do not depend on the term."""
@@ -71,9 +94,23 @@ def test_training_stops_with_sound_weights_when_it_diverges(tmp_path):
     first = episodes[0].turns[0]
     episodes[0].turns[0] = replace(first, action_logprobs=[float("nan")] * len(first.action_ids))
     trainer = make_trainer(config, model, tmp_path, collect=lambda _: episodes)
-    with pytest.raises(TrainingDiverged, match="update 1, optimizer step"):
+    with pytest.raises(TrainingDiverged, match="update 1, optimizer step") as stop:
         trainer.train_to(1)
     assert parameters(model).isfinite().all()
+    # The row may lie in either of the update's two steps.
+    assert stop.value.untouched == ("optimizer step 1:" in str(stop.value))
+
+
+def test_weights_that_are_not_finite_are_no_checkpoint(tmp_path):
+    model = tiny_model()
+    trainer = make_trainer(run_config(), model, tmp_path)
+    trainer.train_to(1)
+    trainer.save_checkpoint(tmp_path / "good")
+    with torch.no_grad():
+        next(model.parameters())[0, 0] = float("inf")
+    with pytest.raises(TrainingDiverged, match="update 1: its last optimizer step left weights"):
+        trainer.save_checkpoint(tmp_path / "bad")
+    assert not (tmp_path / "bad").exists()
 
 
 def test_full_contexts_need_optimizer_steps_that_divide_the_episodes(tmp_path):

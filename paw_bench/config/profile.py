@@ -43,7 +43,7 @@ class Resources(Section):
 class Retries(Section):
     """How often a run is tried again by itself, by the cause of its end. `paw-bench retry` begins to count anew.
 
-    Loss that is not finite, bad configs and cancelled jobs are never tried again by themselves.
+    Loss that is not finite, collapsed policies, bad configs and cancelled jobs are never tried again by themselves.
     """
 
     preempted: NonNegativeInt = 100

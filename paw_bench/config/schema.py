@@ -11,7 +11,15 @@ from typing import Literal
 from pydantic import model_validator
 
 from paw_bench.config.algorithm import AlgorithmConfig
-from paw_bench.config.section import NonNegative, NonNegativeInt, Positive, PositiveInt, Section, impossible
+from paw_bench.config.section import (
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    PositiveFraction,
+    PositiveInt,
+    Section,
+    impossible,
+)
 from paw_bench.config.world_model import WorldModelConfig
 
 SCHEMA_VERSION = 1
@@ -163,6 +171,19 @@ class ExperimentConfig(Section):
         return self
 
 
+class CollapseConfig(Section):
+    """When a run whose policy has collapsed is stopped (`training/health.py`, `decline`)."""
+
+    updates: NonNegativeInt = 5
+    """After so many updates in a row without a success and with one of the two symptoms below (0: never)."""
+    invalid_share: PositiveFraction = 0.95
+    """Share of invalid actions that is a symptom."""
+    entropy: NonNegative = 0.01
+    """Entropy of the action tokens (nats) below which repeating itself is a symptom."""
+    repeated_share: PositiveFraction = 0.5
+    """Share of turns that repeat an earlier one of their episode (action and answer) that then is."""
+
+
 class ExecutionConfig(Section):
     """How a run is executed. Recorded with each attempt; not part of the run id."""
 
@@ -183,6 +204,7 @@ class ExecutionConfig(Section):
     """Updates between checkpoints."""
     gradient_parts_every: NonNegativeInt = 10
     """Every n-th update measures the gradients of the RL and of the world-model term apart (0: none does)."""
+    collapse: CollapseConfig = CollapseConfig()
     step_timeout_s: Positive = 60.0
     """An environment worker that is silent for longer is replaced."""
     max_attempts: PositiveInt = 3

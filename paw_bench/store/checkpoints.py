@@ -25,13 +25,18 @@ _NAME = re.compile(r"update-(\d{6,})")
 _MANIFEST = "manifest.json"
 
 
+def path_of(folder: Path, update: int) -> Path:
+    """Where the checkpoint taken after `update` lies, or would."""
+    return folder / f"update-{update:06d}"
+
+
 @contextmanager
 def checkpoint_writer(folder: Path, update: int) -> Iterator[Path]:
     """Give an empty folder to write the checkpoint of `update` into; it is published when the block ends well.
 
     After a failure nothing of it is left. Older checkpoints than the newest two are removed afterwards.
     """
-    final = folder / f"update-{update:06d}"
+    final = path_of(folder, update)
     temporary = temporary_sibling(final)
     try:
         with writing(final):

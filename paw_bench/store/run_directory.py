@@ -201,6 +201,13 @@ class RunDirectory:
         """(update, path) of the newest complete checkpoint, or None."""
         return checkpoints.latest_checkpoint(self.path / "checkpoints")
 
+    def discard_checkpoint(self, update: int) -> None:
+        """Remove the checkpoint taken after `update`, where there is one: it turned out to be no good."""
+        path = checkpoints.path_of(self.path / "checkpoints", update)
+        if path.exists():
+            shutil.rmtree(path)
+            self.journal("checkpoint_discarded", update=update)
+
     def rewind(self, update: int) -> None:
         """Drop the records that were written after the state at the end of `update` (0: the initial state).
 

@@ -10,8 +10,8 @@ from paw_bench.store.jsonl import Record
 from paw_bench.sweep.queue import Task
 
 Cause = Literal[
-    "preempted", "time_limit", "node_failure", "out_of_memory", "lost", "not_started", "error", "diverged", "config",
-    "cancelled",
+    "preempted", "time_limit", "node_failure", "out_of_memory", "lost", "not_started", "error", "diverged",
+    "collapsed", "config", "cancelled",
 ]  # fmt: skip
 
 _BY_STATE: dict[str, Cause] = {
@@ -23,6 +23,8 @@ _BY_STATE: dict[str, Cause] = {
     "OUT_OF_MEMORY": "out_of_memory",
     "CANCELLED": "cancelled",
 }
+_BY_ERROR: dict[str, Cause] = {"TrainingDiverged": "diverged", "PolicyCollapsed": "collapsed"}
+"""By the name of the exception that stopped training (`training/health.py`)."""
 _WORDS: dict[Cause, str] = {
     "preempted": "a job with a higher priority took its place",
     "time_limit": "it reached its time limit",
@@ -73,7 +75,7 @@ def _own_word(opened: Record | None, ended: Record | None) -> Cause:
         return "config"
     if ended.get("transient"):
         return "out_of_memory"
-    return "diverged" if ended.get("error") == "TrainingDiverged" else "error"
+    return _BY_ERROR.get(ended.get("error", ""), "error")
 
 
 def retries_left(retries: Retries, cause: Cause, spent: int) -> int:

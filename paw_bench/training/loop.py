@@ -131,7 +131,14 @@ class UpdateLoop(WorldModelMixin, _Trainer):
                 self.train()
 
     def save_checkpoint(self, folder: Path) -> None:
-        """Write everything that the next updates depend on into `folder`; to be called between updates."""
+        """Write everything that the next updates depend on into `folder`; to be called between updates.
+
+        Raises `TrainingDiverged` instead where a weight is not finite.
+        """
+        if not all(torch.isfinite(parameter).all() for parameter in self.model.parameters()):
+            raise TrainingDiverged(
+                f"update {self.updates_done}: its last optimizer step left weights that are not finite"
+            )
         state = {
             "updates": self.updates_done,
             "model": self.model.state_dict(),
@@ -173,6 +180,7 @@ class UpdateLoop(WorldModelMixin, _Trainer):
             padding_share=self._padding_share,
             enabled=self.part != "none",
             gradients=self._parts.measured(self.accelerator) if self._parts else NO_PARTS,
+            end_id=self._tokenizer.eos_token_id,
         )
         self._step_logs, self._parts, self.gradient_parts = [], None, None
         self.on_update(record, self)
@@ -189,7 +197,8 @@ class UpdateLoop(WorldModelMixin, _Trainer):
         if not torch.isfinite(torch.as_tensor(norm)) or not torch.isfinite(self._tr_loss):
             raise TrainingDiverged(
                 f"update {self.updates_done + 1}, optimizer step {self.state.global_step + 1}: "
-                f"loss {self._tr_loss.item():g}, gradient norm {float(norm):g}"
+                f"loss {self._tr_loss.item():g}, gradient norm {float(norm):g}",
+                untouched=self.state.global_step % self._steps_per_update == 0,
             )
         return norm
 

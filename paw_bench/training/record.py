@@ -40,11 +40,13 @@ def update_record(
     padding_share: float | None,
     enabled: bool,
     gradients: dict[str, float | None],
+    end_id: int,
 ) -> dict[str, Any]:
     """What an update was like.
 
     `step_logs`: TRL's metrics of each optimizer step, averaged here. `enabled`: whether the term was trained in this
-    update. `gradients`: norms of its two parts and their cosine, where it measured them.
+    update. `gradients`: norms of its two parts and their cosine, where it measured them. `end_id`: the
+    token that ends an action that was not cut off.
     """
     episodes, turns = rollout.episodes, [turn for episode in rollout.episodes for turn in episode.turns]
     total = time.monotonic() - rollout.started
@@ -57,6 +59,8 @@ def update_record(
         "turns": len(turns) / len(episodes),
         "accepted_share": fmean(turn.accepted for turn in turns),
         "valid_share": fmean(turn.valid for turn in turns),
+        "cut_share": fmean(turn.action_ids[-1] != end_id for turn in turns),
+        "repeated_share": _repeated_turns(episodes) / len(turns),
         "loss": _mean(step_logs, "loss"),
         "rl_loss": rl_loss,
         "kl": _mean(step_logs, "kl"),
@@ -89,6 +93,12 @@ def _world_model(columns: WorldModelColumns, diagnostics: Diagnostics, enabled: 
         "clipped_share": diagnostics.clipped / max(diagnostics.selected_tokens, 1.0),
         "perplexity": math.exp(diagnostics.nll / tokens) if tokens else None,
     }
+
+
+def _repeated_turns(episodes: Sequence[Episode]) -> int:
+    """Turns that do what an earlier turn of their episode did, and are told the same."""
+    different = sum(len({(turn.action_text, turn.observation_text) for turn in e.turns}) for e in episodes)
+    return sum(len(episode.turns) for episode in episodes) - different
 
 
 def _mean(logs: Sequence[dict[str, float]], key: str) -> float | None:

@@ -17,6 +17,7 @@ from paw_bench.rollout.collector import Collector
 from paw_bench.rollout.episode import Episode
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.training.build import build_trainer
+from paw_bench.training.health import PolicyCollapsed, TrainingDiverged, TrainingStopped, decline
 from paw_bench.training.loop import UpdateLoop
 from paw_bench.training.tasks import assignments_of_update
 
@@ -57,8 +58,7 @@ class Session:
         self._resume()
         self._evaluate_if_due()
         while self.trainer.updates_done < self.experiment.training.updates:
-            self.trainer.train_to(self._next_stop())
-            self._checkpoint()
+            self._train_to(self._next_stop())
             self._evaluate_if_due()
         self.directory.publish_result(self._result())
 
@@ -71,6 +71,8 @@ class Session:
             self.trainer.load_checkpoint(folder)
             self.directory.journal("resumed", update=update)
         self.directory.rewind(update)
+        self.metrics = self.directory.metrics()
+        self.decline = decline(self.metrics, self.config.execution.collapse)
 
     def _next_stop(self) -> int:
         """The next update after which there is something to do: a checkpoint, an evaluation, or the end."""
@@ -79,7 +81,23 @@ class Session:
         stops = [(done // period + 1) * period for period in periods if period]
         return min(*stops, self.experiment.training.updates)
 
+    def _train_to(self, update: int) -> None:
+        """Train, then take a checkpoint. Raises `TrainingStopped`; its reason says what the next attempt begins with."""
+        try:
+            self.trainer.train_to(update)
+            self._checkpoint()
+        except TrainingStopped as stop:
+            if isinstance(stop, TrainingDiverged) and stop.untouched:
+                # These very weights fail: the checkpoint that holds them is no good.
+                self.directory.discard_checkpoint(self.trainer.updates_done)
+            latest = self.directory.latest_checkpoint()
+            left = f"the last good checkpoint is that of update {latest[0]}" if latest else "there is no checkpoint"
+            raise type(stop)(f"{stop.reason}; {left}") from stop
+
     def _checkpoint(self) -> None:
+        if self.decline:
+            # If the next updates confirm it, an attempt has to begin from before.
+            return
         started = time.monotonic()
         update = self.trainer.updates_done
         with self.directory.checkpoint_writer(update) as folder:
@@ -107,6 +125,17 @@ class Session:
             f"{record['seconds']['total']:.1f} s",
             flush=True,
         )
+        self.metrics.append(record)
+        self._stop_if_collapsed()
+
+    def _stop_if_collapsed(self) -> None:
+        limits = self.config.execution.collapse
+        self.decline = found = decline(self.metrics, limits)
+        if found and found.updates >= limits.updates:
+            raise PolicyCollapsed(
+                f"no success in updates {found.first} to {self.trainer.updates_done}, and {found.symptom} "
+                "(execution.collapse.updates: 0 trains on)"
+            )
 
     def _note_failures(self) -> None:
         """Journal the episodes that the environments gave up since the last call."""
