@@ -15,6 +15,7 @@ from paw_bench.config.layers import Layer, resolve
 from paw_bench.config.merge import Delta, Key, merge, split
 from paw_bench.config.schema import ExecutionConfig, ExperimentConfig
 from paw_bench.config.section import NonNegativeInt, Section
+from paw_bench.config.tuned import Tuned
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -44,6 +45,8 @@ class ExperimentSpec(Section):
     comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]] | None = None
     """Pairs [arm, arm it is compared with] (None: every arm with the reference)."""
     execution: dict[str, Any] = Field(default_factory=dict)
+    tuned: Tuned | None = None
+    """Where the settings come from, if a study chose them."""
 
 
 class ScaleSpec(Section):
@@ -87,6 +90,7 @@ class ExperimentFile:
     above: tuple[Layer, ...]
     """Layers over arms and axes: one for each `--set` of an experiment key."""
     execution_layers: tuple[Layer, ...]
+    tuned: Tuned | None = None
 
     @property
     def sweep_name(self) -> str:

@@ -38,7 +38,7 @@ def load_experiment_file(path: Path, *, scale: str | None = None, overrides: Ite
     file = ExperimentFile(
         path=path,
         text=document.text,
-        name=spec.name or _name_of(path),
+        name=spec.name or name_of(path),
         description=spec.description,
         scale=scale or spec.scale,
         overrides=changes.texts,
@@ -54,6 +54,7 @@ def load_experiment_file(path: Path, *, scale: str | None = None, overrides: Ite
             make_layer(spec.execution, Origin(document, ("execution",)), ExecutionConfig),
             *changes.execution,
         ),
+        tuned=spec.tuned,
     )
     check_arms(file, document)
     _ = file.execution
@@ -83,7 +84,8 @@ def _checked_seeds(seeds: list[int], document: Document, changes: Overrides) -> 
     return tuple(seeds)
 
 
-def _name_of(path: Path) -> str:
+def name_of(path: Path) -> str:
+    """The name that a file without `name:` gives its results folder. Raises ConfigError where it is none."""
     if not re.fullmatch(NAME_PATTERN, path.stem):
         raise ConfigError(
             file=str(path),

@@ -79,6 +79,12 @@ def all_keys(model: type[BaseModel]) -> Iterator[Key]:
     return walk(())
 
 
+def types_at(model: type[BaseModel], path: Key) -> set[str]:
+    """JSON types that the schema allows at a key, such as {"integer", "null"}; empty where it has no such key."""
+    node = _node(model, path)
+    return {option["type"] for option in node.get("anyOf", [node]) if "type" in option}
+
+
 def expected(node: Mapping[str, Any]) -> str:
     """What a value at this node of the JSON schema must be, in words."""
     if "anyOf" in node:

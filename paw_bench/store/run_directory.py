@@ -28,6 +28,7 @@ from paw_bench.store.lock import is_locked, locked
 
 _JOURNAL = "journal.jsonl"
 _RESULT = "result.json"
+_PRUNED = "pruned.json"
 _RECORD_FILES = ("metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl")
 
 
@@ -269,6 +270,17 @@ class RunDirectory:
         self.journal("published")
         self.remove_checkpoints()
         return published
+
+    def prune(self, *, reason: str, update: int) -> None:
+        """Note, once, that a study stops the run for good after `update`; it keeps its files and is never gone on with.
+
+        Any process may call this: the run's own looks for the note before it starts, and has to be stopped otherwise.
+        """
+        publish_once(self.path / _PRUNED, {"reason": reason, "update": update, "time": time.time()})
+
+    def pruned(self) -> Record | None:
+        """Why and after which update the run was stopped for good, or None."""
+        return read_json(self.path / _PRUNED) if (self.path / _PRUNED).exists() else None
 
     def remove_checkpoints(self) -> None:
         """Remove all checkpoints: a finished run needs none."""

@@ -142,7 +142,7 @@ def _settle(sweep: SweepDirectory, found: list[Submission]) -> None:
 
 def _reason_to_submit(run: ClusterRun, cluster: Cluster, retry: Collection[str]) -> str | None:
     """Why the run is submitted now: `first`, `retry`, or the cause of its last end; None when it is not."""
-    if run.live or run.status.state == "done":
+    if run.live or run.status.settled:
         return None
     if run.end is None:
         return "first"

@@ -67,7 +67,7 @@ def snapshot(sweep: SweepDirectory) -> Snapshot:
 
 def _run(sweep: SweepDirectory, planned: Record, history: Sequence[Start], queue: Mapping[str, Task]) -> ClusterRun:
     status = run_status(sweep, planned)
-    if not history or status.state == "done":
+    if not history or status.settled:
         return ClusterRun(status, planned, history, status.active, None)
     directory = RunDirectory(status.path)
     events = directory.events()

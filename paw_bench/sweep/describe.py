@@ -28,6 +28,9 @@ def describe_plan(plan: Plan, cost: CostPrediction) -> RenderableType:
     lines += [Text(file.description, style="dim")] if file.description else []
     lines += [Text(f"{axis.key}: {', '.join(str(value) for value in axis.values)}") for axis in file.axes]
     lines += [Text(f"seeds: {', '.join(map(str, file.seeds))}")]
+    if file.tuned:
+        trials = ", ".join(f"{count} for {arm}" for arm, count in file.tuned.trials.items())
+        lines.append(Text(f"tuned on the {file.tuned.panel} panel by the study {file.tuned.study}; trials: {trials}"))
     return Group(*lines, Text(), _arm_table(plan, cost), Text(), Text(_proof(plan)), Text(), *_cost_lines(plan, cost))
 
 
@@ -45,6 +48,7 @@ def plan_json(plan: Plan, cost: CostPrediction) -> dict[str, Any]:
         "comparisons": [list(pair) for pair in file.comparisons],
         "axes": {axis.key: list(axis.values) for axis in file.axes},
         "seeds": list(file.seeds),
+        "tuned": file.tuned.model_dump() if file.tuned else None,
         "runs": [{"run_id": run.run_id, "arm": run.arm, "axes": run.axes, "seed": run.seed} for run in plan.runs],
         "changes": {
             arm: {key: {"base": base, "arm": value} for key, (base, value) in changes.items()}

@@ -8,10 +8,11 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from paw_bench.errors import StoreError
 from paw_bench.store.atomic import writing
@@ -41,6 +42,25 @@ class _Active:
     """Time of the run's last attempt event before `job` was started."""
 
 
+class Feed(Protocol):
+    """What gives a driver runs while it is at work."""
+
+    def poll(self, driver: Driver) -> bool:
+        """Look at what became of the runs; `add` some, `stop` some. Returns whether more may come."""
+
+    def to_come(self) -> Sequence[RunStatus]:
+        """Runs that are expected, for the screen."""
+
+
+@dataclass(slots=True)
+class _Stop:
+    """A run that was asked to end at its last checkpoint, and is killed at the `deadline` (monotonic seconds)."""
+
+    deadline: float
+    asked: set[int] = field(default_factory=set)
+    """Processes that were asked: each is asked once, runs die of a second SIGTERM."""
+
+
 class Driver:
     """Drives one sweep. Runs that other processes work on already are waited for, never started twice."""
 
@@ -53,6 +73,7 @@ class Driver:
         slots: Slots,
         screen: Screen,
         predicted_s: float | None,
+        feed: Feed | None = None,
     ) -> None:
         """`command` works on the run folder appended to it; `slots` runs at a time; `predicted_s` for each run."""
         self._sweep = sweep
@@ -64,6 +85,8 @@ class Driver:
         self._launcher = LocalLauncher(sweep.path / "submitit")
         self._refusals = refused_starts(sweep)
         self._active: dict[str, _Active] = {}
+        self._stops: dict[str, _Stop] = {}
+        self._feed = feed
         self._starts = dict.fromkeys(self._runs, 0)
         self._statuses = {run_id: self._status(run_id) for run_id in self._runs}
         self._waiting = deque(run_id for run_id, status in self._statuses.items() if self._is_open(status))
@@ -76,8 +99,9 @@ class Driver:
         """
         try:
             with interruptible():
-                self._adopt()
-                while self._waiting or self._active:
+                for run_id in self._statuses:
+                    self._adopt(run_id)
+                while self._more_may_come() or self._waiting or self._active:
                     self._start_waiting()
                     self._watch()
                     self._show()
@@ -91,6 +115,36 @@ class Driver:
             raise
         return list(self._statuses.values())
 
+    @property
+    def room(self) -> int:
+        """How many more runs could be at work now."""
+        return max(0, self._slots.count - len(self._active) - len(self._waiting))
+
+    def is_open(self, run_id: str) -> bool:
+        """Whether the run waits, is being worked on, or will be tried again."""
+        return run_id in self._waiting or run_id in self._active
+
+    def add(self, run: PlannedRun) -> None:
+        """Take a run in: it is started when its turn comes, or waited for where somebody works on it."""
+        if run.run_id in self._runs:
+            return
+        self._runs[run.run_id] = run
+        self._starts[run.run_id] = 0
+        status = self._statuses[run.run_id] = self._status(run.run_id)
+        self._adopt(run.run_id)
+        if self._is_open(status):
+            self._waiting.append(run.run_id)
+
+    def stop(self, run_id: str) -> None:
+        """Let a run end at its last checkpoint, without trying it again; it is gone when `is_open` says so."""
+        if run_id in self._waiting:
+            self._waiting.remove(run_id)
+        elif run_id in self._active:
+            self._stops.setdefault(run_id, _Stop(time.monotonic() + _STOP_GRACE_S))
+
+    def _more_may_come(self) -> bool:
+        return self._feed is not None and self._feed.poll(self)
+
     def _status(self, run_id: str) -> RunStatus:
         run = self._runs[run_id]
         planned: Record = {"run_id": run.run_id, "arm": run.arm, "axes": run.axes, "seed": run.seed}
@@ -98,7 +152,7 @@ class Driver:
 
     def _is_open(self, status: RunStatus) -> bool:
         """Whether this call should start the run: not done, not being worked on, attempts left."""
-        if status.state == "done" or status.active:
+        if status.settled or status.active:
             return False
         cap = self._runs[status.run_id].config.execution.max_attempts
         if status.failures >= cap:
@@ -107,13 +161,15 @@ class Driver:
             return False
         return True
 
-    def _adopt(self) -> None:
-        submitted = {event["run_id"]: event for event in self._sweep.events() if event["event"] == "submitted"}
-        for run_id, status in self._statuses.items():
-            if status.active:
-                self._active[run_id] = _Active()
-                self._slots.hold(run_id, submitted.get(run_id, {}).get("gpus", {}))
-                self._screen.note(f"{status.label}: is being worked on already (process {status.pid}); waiting for it")
+    def _adopt(self, run_id: str) -> None:
+        """Wait for the run where somebody works on it already."""
+        status = self._statuses[run_id]
+        if status.active:
+            events = (event for event in self._sweep.events() if event["event"] == "submitted")
+            gpus = [event["gpus"] for event in events if event["run_id"] == run_id]
+            self._active[run_id] = _Active()
+            self._slots.hold(run_id, gpus[-1] if gpus else {})
+            self._screen.note(f"{status.label}: is being worked on already (process {status.pid}); waiting for it")
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._active) < self._slots.count:
@@ -138,6 +194,7 @@ class Driver:
         for run_id, active in list(self._active.items()):
             starting = active.job is not None and not active.job.ended()
             status = self._status(run_id)
+            self._press(run_id, status)
             if status.active:
                 self._statuses[run_id] = status
                 if active.job is not None and not starting:
@@ -149,18 +206,25 @@ class Driver:
                 self._slots.free(run_id)
                 self._conclude(run_id, active)
 
+    def _press(self, run_id: str, status: RunStatus) -> None:
+        """Go on with stopping a run, where `stop` was called."""
+        stop = self._stops.get(run_id)
+        if stop is not None:
+            late = time.monotonic() > stop.deadline
+            stop.asked |= _signal([status], signal.SIGKILL if late else signal.SIGTERM, set() if late else stop.asked)
+
     def _conclude(self, run_id: str, active: _Active) -> None:
         """Say how the attempt ended, and line the run up again when that may help."""
         job = active.job
         if job is not None:
             opened = _last_attempt(RunDirectory(self._sweep.run_path(run_id))) != active.last_attempt
-            if not opened and self._status(run_id).state != "done":
+            if not opened and not self._status(run_id).settled:
                 reason = f"its process did not start:\n{job.output_tail().strip()}"
                 self._sweep.journal("not_started", run_id=run_id, reason=reason)
                 self._refusals[run_id] = {"event": "not_started", "time": time.time(), "reason": reason}
             job.clean()
         status = self._statuses[run_id] = self._status(run_id)
-        again = self._may_try_again(status)
+        again = run_id not in self._stops and self._may_try_again(status)
         self._sweep.journal("ended", run_id=run_id, state=status.state, reason=status.reason, again=again)
         if again:
             self._waiting.append(run_id)
@@ -168,11 +232,11 @@ class Driver:
 
     def _may_try_again(self, status: RunStatus) -> bool:
         cap = self._runs[status.run_id].config.execution.max_attempts
-        may_help = status.state == "planned" or (status.state != "done" and status.transient)
+        may_help = status.state == "planned" or (not status.settled and status.transient)
         return may_help and status.failures < cap and self._starts[status.run_id] < cap
 
     def _show(self) -> None:
-        statuses = list(self._statuses.values())
+        statuses = [*self._statuses.values(), *(self._feed.to_come() if self._feed else ())]
         self._screen.update(statuses, seconds_left(statuses, slots=self._slots.count, predicted_s=self._predicted_s))
 
     def _stop_all(self) -> None:
@@ -182,25 +246,15 @@ class Driver:
         asked: set[int] = set()
         while self._alive() and time.monotonic() < deadline:
             # In a loop: a process that was still starting may have missed it. Each is asked once: runs die of a second.
-            asked |= self._signal_active(signal.SIGTERM, asked)
+            asked |= _signal(map(self._status, self._active), signal.SIGTERM, asked)
             time.sleep(0.05)
-        self._signal_active(signal.SIGKILL, set())
+        _signal(map(self._status, self._active), signal.SIGKILL, set())
 
     def _alive(self) -> bool:
         return any(
             self._status(run_id).active or (active.job is not None and not active.job.ended())
             for run_id, active in self._active.items()
         )
-
-    def _signal_active(self, signum: signal.Signals, spared: set[int]) -> set[int]:
-        """Signal every run's process that holds its run on this machine, but `spared`; returns their ids."""
-        statuses = map(self._status, self._active)
-        pids = {status.pid for status in statuses if status.active and status.hostname == socket.gethostname()}
-        signalled = {pid for pid in pids if pid is not None} - spared
-        for pid in signalled:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signum)
-        return signalled
 
 
 def check_space(folder: Path) -> None:
@@ -213,6 +267,16 @@ def check_space(folder: Path) -> None:
             f"{folder}: no space left on the disk: {free >> 20} MiB free, a run needs {MIN_FREE_BYTES >> 20} MiB",
             "free some space and give the same command again (it goes on from there), or use --results on another disk",
         )
+
+
+def _signal(statuses: Iterable[RunStatus], signum: signal.Signals, spared: set[int]) -> set[int]:
+    """Signal every process that holds one of the runs on this machine, but `spared`; returns their ids."""
+    pids = {status.pid for status in statuses if status.active and status.hostname == socket.gethostname()}
+    signalled = {pid for pid in pids if pid is not None} - spared
+    for pid in signalled:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signum)
+    return signalled
 
 
 def _last_attempt(directory: RunDirectory) -> float | None:

@@ -11,6 +11,7 @@ from paw_bench.config.experiment_file import ExperimentFile
 from paw_bench.config.layers import Layer
 from paw_bench.config.merge import Delta, Key, differences
 from paw_bench.config.schema import RunConfig
+from paw_bench.config.tuned import refuse_tuned_panel
 from paw_bench.errors import ConfigError
 from paw_bench.sweep.identity import run_ids
 
@@ -58,6 +59,7 @@ def plan(file: ExperimentFile) -> Plan:
             _prove(arm, base, document, layer)
             resolved.append((Resolved(arm, point, config), run_ids(document, file.seeds)))
     refuse_idle_keys(file, [entry for entry, _ in resolved])
+    refuse_tuned_panel(file, [entry for entry, _ in resolved])
     runs = tuple(
         _run(file, entry, seed, ids[number]) for number, seed in enumerate(file.seeds) for entry, ids in resolved
     )

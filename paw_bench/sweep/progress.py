@@ -26,6 +26,7 @@ _STYLES: dict[State, str] = {
     "interrupted": "yellow",
     "preempted": "yellow",
     "lost": "yellow",
+    "pruned": "dim",
 }
 
 
@@ -62,7 +63,7 @@ def headline(title: str, statuses: Sequence[RunStatus], left: float | None) -> s
     """'quickstart-embedded: 2 of 6 runs done, 1 running, 3 waiting, about 12 min left'."""
     states = Counter("running" if status.active else status.state for status in statuses)
     parts = [f"{states['done']} of {len(statuses)} runs done"]
-    others: tuple[State, ...] = ("running", "queued", "failed", "interrupted", "preempted", "lost", "planned")
+    others: tuple[State, ...] = ("running", "queued", "pruned", "failed", "interrupted", "preempted", "lost", "planned")
     parts += [f"{states[state]} {'waiting' if state == 'planned' else state}" for state in others if states[state]]
     if left is not None and states["running"] + states["queued"] + states["planned"]:
         parts.append(f"about {duration(left)} left")
@@ -138,7 +139,7 @@ class Screen:
 
 
 def _screen(line: str, statuses: Sequence[RunStatus]) -> RenderableType:
-    done = sum(status.state == "done" for status in statuses)
+    done = sum(status.settled for status in statuses)
     whole = Table.grid()
     whole.add_row(ProgressBar(total=max(1, len(statuses)), completed=done, width=_WIDTH))
     grid = Table.grid(padding=(0, 2))

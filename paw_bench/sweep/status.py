@@ -13,7 +13,9 @@ from paw_bench.store.jsonl import Record, TornLineWarning
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
 
-State = Literal["planned", "queued", "running", "evaluating", "done", "failed", "interrupted", "preempted", "lost"]
+State = Literal[
+    "planned", "queued", "running", "evaluating", "done", "failed", "interrupted", "preempted", "lost", "pruned"
+]
 
 _RECENT = 5
 """Updates over which success and speed are averaged."""
@@ -52,6 +54,11 @@ class RunStatus:
         """Arm, axes and seed, for people."""
         axes = "".join(f" {value}" for value in self.axes.values())
         return f"{self.arm}{axes} seed {self.seed}"
+
+    @property
+    def settled(self) -> bool:
+        """Whether nobody has to work on it any more."""
+        return self.state in {"done", "pruned"}
 
     @property
     def active(self) -> bool:
@@ -109,6 +116,9 @@ def _derive(sweep: SweepDirectory, planned: Record, refusal: Record | None) -> R
         known["success"] = statistics.fmean(record["success"] for record in metrics[-_RECENT:])
     if locked:
         return RunStatus(**known, **progress_of(directory, events))
+    pruned = directory.pruned()
+    if pruned is not None:
+        return RunStatus(**known, state="pruned", reason=pruned["reason"])
     return RunStatus(**known, **_end(events, refusal))
 
 

@@ -22,15 +22,16 @@ _OUT_OF_MEMORY = {"MemoryError", "OutOfMemoryError"}
 def supervise(path: Path, body: Body) -> int:
     """Work on the run at `path` until it is done; returns the exit code (0 done, 1 failed, 128 + n signal n).
 
-    A run with a valid result is left alone. The reason of every other end is journalled. Raises StoreError when the
-    folder cannot be worked on: another attempt holds it, or it may not be resumed here.
+    A run with a valid result, or that a study stopped for good, is left alone. The reason of every other end is
+    journalled. Raises StoreError when the folder cannot be worked on: another attempt holds it, or it may not be
+    resumed here.
     """
     directory = RunDirectory(path)
-    if _is_done(directory):
+    if _is_over(directory):
         return 0
     try:
         with interruptible(), directory.lock():
-            if _is_done(directory):
+            if _is_over(directory):
                 return 0
             _open_attempt(directory)
             return _attempt(directory, body)
@@ -38,9 +39,12 @@ def supervise(path: Path, body: Body) -> int:
         return interruption.exit_code
 
 
-def _is_done(directory: RunDirectory) -> bool:
+def _is_over(directory: RunDirectory) -> bool:
     if directory.result() is None:
-        return False
+        pruned = directory.pruned()
+        if pruned is not None:
+            print(f"run {directory.info.run_id} was stopped for good: {pruned['reason']}")
+        return pruned is not None
     directory.remove_checkpoints()
     print(f"run {directory.info.run_id} is done already: {directory.path / 'result.json'}")
     return True
