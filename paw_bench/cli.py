@@ -138,12 +138,13 @@ def status(
     *,
     as_json: AsJson = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every 10 seconds, until Ctrl-C.")] = False,
+    every_run: Annotated[bool, typer.Option("--all", help="Every run, also of a sweep with more than 60.")] = False,
     results: Results = RESULTS,
 ) -> None:
     """Show the state of every run of a sweep, derived from its files and the queue."""
     from paw_bench import cli_status
 
-    cli_status.show_status(sweep, as_json=as_json, results=results, watch=watch)
+    cli_status.show_status(sweep, as_json=as_json, results=results, watch=watch, every_run=every_run)
 
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run id (or its beginning), or folder of a run.")]

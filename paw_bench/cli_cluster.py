@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -36,6 +37,7 @@ _KEEP_COMMAND = (*RUN_COMMAND[:-1], "keep")
 _KEEPER_PATIENCE_S = 1200.0
 _KEEPER_PAUSE_S = 20.0
 _FOLLOW_S = 1.0
+_ASK_S = 10.0
 _ENDED = {"failed", "interrupted", "preempted", "lost"}
 
 
@@ -149,9 +151,11 @@ def logs(which: str, *, follow: bool, results: Path) -> None:
     sweep, run = _find_run(which, results)
     printed: Path | None = None
     position = 0
+    asked = -math.inf
     while True:
-        status = _status(sweep, run)
-        at_work = status.active or status.state == "queued"
+        # The log is read every second; Slurm is asked less often.
+        if time.monotonic() - asked >= _ASK_S:
+            status, asked = _status(sweep, run), time.monotonic()
         if status.log is not None and status.log.exists():
             if status.log != printed:
                 printed, position = status.log, 0
@@ -161,7 +165,7 @@ def logs(which: str, *, follow: bool, results: Path) -> None:
                 sys.stdout.write(file.read())
                 position = file.tell()
             sys.stdout.flush()
-        if not (follow and at_work):
+        if not (follow and (status.active or status.state == "queued")):
             break
         time.sleep(_FOLLOW_S)
     if printed is None:

@@ -3,42 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import orjson
 from rich.console import Console
 
 from paw_bench.errors import UserError
 from paw_bench.store.sweep_directory import SweepDirectory
-from paw_bench.sweep.progress import headline, seconds_left, status_table
+from paw_bench.sweep.progress import headline, seconds_left
 from paw_bench.sweep.status import RunStatus, sweep_status
+from paw_bench.sweep.status_screen import status_screen
 
 _WATCH_S = 10.0
+_FIELDS = [field.name for field in dataclasses.fields(RunStatus)]
 
 
-def show_status(which: str | None, *, results: Path, as_json: bool, watch: bool = False) -> None:
-    """Print the state of every run of one sweep, or of all below `results`; with `watch`, again and again.
+def show_status(
+    which: str | None, *, results: Path, as_json: bool, watch: bool = False, every_run: bool = False
+) -> None:
+    """Print the state of one sweep, or of all below `results`; with `watch`, again and again.
+
+    Of a large sweep the arms are shown, or with `every_run` each run.
 
     Raises UserError if there is none.
     """
     while watch:
         Console().clear()
-        _show_status(which, results=results, as_json=False)
+        _show_status(which, results=results, as_json=False, every_run=every_run)
         time.sleep(_WATCH_S)
-    _show_status(which, results=results, as_json=as_json)
+    _show_status(which, results=results, as_json=as_json, every_run=every_run)
 
 
 def states_of(sweep: SweepDirectory) -> list[RunStatus]:
     """The state of every run, by its files and, where the sweep was submitted to a cluster, by the queue."""
-    from paw_bench.sweep.cluster import Cluster
     from paw_bench.sweep.cluster_status import snapshot
     from paw_bench.sweep.queue import QueueError
 
-    if Cluster.load(sweep) is None:
+    if not sweep.on_cluster:
         return sweep_status(sweep)
     try:
         return [run.status for run in snapshot(sweep).runs]
@@ -47,11 +52,11 @@ def states_of(sweep: SweepDirectory) -> list[RunStatus]:
         return sweep_status(sweep)
 
 
-def _show_status(which: str | None, *, results: Path, as_json: bool) -> None:
+def _show_status(which: str | None, *, results: Path, as_json: bool, every_run: bool) -> None:
     sweeps = [find_sweep(which, results)] if which else all_sweeps(results)
     if as_json:
         documents = [status_document(sweep, states_of(sweep)) for sweep in sweeps]
-        print(json.dumps(documents[0] if which else documents, indent=2))
+        print(orjson.dumps(documents[0] if which else documents, option=orjson.OPT_INDENT_2).decode())
         return
     console = Console()
     for sweep in sweeps:
@@ -59,7 +64,7 @@ def _show_status(which: str | None, *, results: Path, as_json: bool) -> None:
         at_a_time = max(1, sum(status.active for status in statuses))
         left = seconds_left(statuses, slots=at_a_time, predicted_s=None)
         console.print(headline(sweep.path.name, statuses, left), style="bold", highlight=False, soft_wrap=True)
-        console.print(status_table(statuses))
+        console.print(status_screen(statuses, every_run=every_run), highlight=False)
 
 
 def status_document(sweep: SweepDirectory, statuses: list[RunStatus]) -> dict[str, Any]:
@@ -69,11 +74,13 @@ def status_document(sweep: SweepDirectory, statuses: list[RunStatus]) -> dict[st
         "scale": sweep.info["scale"],
         "folder": str(sweep.path),
         "driver_at_work": sweep.is_locked(),
-        "runs": [
-            {key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(status).items()}
-            for status in statuses
-        ],
+        "runs": [_status_fields(status) for status in statuses],
     }
+
+
+def _status_fields(status: RunStatus) -> dict[str, Any]:
+    values = {name: getattr(status, name) for name in _FIELDS}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
 def find_sweep(which: str, results: Path) -> SweepDirectory:

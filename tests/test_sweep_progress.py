@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from paw_bench.sweep import progress
-from paw_bench.sweep.progress import Screen, duration, headline, run_line, seconds_left, status_table
+from paw_bench.sweep.progress import Screen, duration, headline, run_line, seconds_left
 from paw_bench.sweep.status import RunStatus
 
 
@@ -86,13 +86,3 @@ def test_the_live_screen_shows_the_same_facts(monkeypatch: pytest.MonkeyPatch, c
     ):
         assert fact in shown
     assert ("\x1b[36m" in shown) is colours
-
-
-def test_the_status_table_has_a_column_for_each_axis_and_the_first_line_of_a_reason() -> None:
-    output = io.StringIO()
-    failed = status(axes={"model.name": "small"}, state="failed", reason="ValueError: not finite\n  remedy: none")
-    Console(file=output, width=120).print(status_table([failed]))
-    assert "model.name" in output.getvalue()
-    assert "small" in output.getvalue()
-    assert "ValueError: not finite" in output.getvalue()
-    assert "remedy" not in output.getvalue()

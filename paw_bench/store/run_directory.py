@@ -96,6 +96,13 @@ class RunDirectory:
                 "read it with the paw_bench version that wrote it, or plan it again with another --results folder",
             ) from None
 
+    @property
+    def planned_updates(self) -> int:
+        """Updates that the run trains for; unlike `config`, read without checking every key of it."""
+        updates = self._document["config"]["experiment"]["training"]["updates"]
+        assert isinstance(updates, int)
+        return updates
+
     @cached_property
     def info(self) -> RunInfo:
         """Arm, axes, seed, run id and experiment name."""

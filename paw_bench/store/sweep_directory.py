@@ -58,6 +58,16 @@ class SweepDirectory:
         """Whether a sweep was planned here."""
         return self._file.exists()
 
+    @property
+    def cluster_file(self) -> Path:
+        """What a sweep on a cluster was submitted with."""
+        return self.path / "cluster.json"
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether the sweep was submitted to a cluster."""
+        return self.cluster_file.exists()
+
     @cached_property
     def info(self) -> Record:
         """`sweep.json`: name, scale, source, text, text_sha256, plan, created (unix seconds)."""
@@ -65,7 +75,7 @@ class SweepDirectory:
 
     def run_path(self, run_id: str) -> Path:
         """Where the run's folder is, or will be."""
-        return self.path / "runs" / run_id
+        return self.path.joinpath("runs", run_id)
 
     def runs(self) -> list[RunDirectory]:
         """The planned runs that have a folder, in the order of the plan."""

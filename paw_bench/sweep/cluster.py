@@ -34,7 +34,6 @@ from paw_bench.sweep.sbatch import Shape, SlurmLauncher
 from paw_bench.sweep.status import RunStatus
 from paw_bench.sweep.submissions import Submission, look_up, spent
 
-_FILE = "cluster.json"
 _LOCK_WAIT_S = 120.0
 Note = Callable[[str], None]
 
@@ -52,9 +51,9 @@ class Cluster:
     @classmethod
     def load(cls, sweep: SweepDirectory) -> Cluster | None:
         """What the sweep was last submitted with; None where it never was."""
-        if not (sweep.path / _FILE).exists():
+        if not sweep.on_cluster:
             return None
-        document = read_json(sweep.path / _FILE)
+        document = read_json(sweep.cluster_file)
         return cls(ClusterProfile.model_validate(document["profile"]), document["command"], document["keep"])
 
     def save(self, sweep: SweepDirectory) -> None:
@@ -64,7 +63,7 @@ class Cluster:
             "command": list(self.command),
             "keep": list(self.keep),
         }
-        write_json(sweep.path / _FILE, document)
+        write_json(sweep.cluster_file, document)
 
     def launcher(self, sweep: SweepDirectory) -> SlurmLauncher:
         """What submits the sweep's arrays."""

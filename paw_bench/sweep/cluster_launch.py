@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from paw_bench.sweep.signals import interruptible
 from paw_bench.sweep.status import RunStatus
 
 _POLL_S = 5.0
+_WRITERS = 32
+"""Folders that are made at a time: each waits for its disk twice, on a network filesystem for milliseconds."""
 _WAITING = {"planned", "queued"}
 
 
@@ -88,8 +91,8 @@ class ClusterLaunch:
                 text=file.text,
                 plan=keep_first_prediction(self.sweep, document),
             )
-            for run in self.plan.runs:
-                self._make_folder(sweep, run)
+            with ThreadPoolExecutor(_WRITERS) as pool:
+                list(pool.map(lambda run: self._make_folder(sweep, run), self.plan.runs))
             self.cluster.save(sweep)
             again = [run.run_id for run in self.plan.runs] if retry else []
             return make_pass(sweep, self.cluster, screen.note, retry=again)

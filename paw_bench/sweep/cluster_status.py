@@ -11,7 +11,8 @@ from paw_bench.store.jsonl import Record, TornLineWarning
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.causes import Cause, End, end_of
-from paw_bench.sweep.queue import Task, read_queue
+from paw_bench.sweep.finished import FinishedRuns
+from paw_bench.sweep.queue import Task, read_queue, task_of
 from paw_bench.sweep.status import RunStatus, State, progress_of, run_status
 from paw_bench.sweep.submissions import Start, Submission, look_up, starts, submissions
 
@@ -58,15 +59,23 @@ def snapshot(sweep: SweepDirectory) -> Snapshot:
         if submission.open:
             look_up(submission, queue)
     history = starts(found)
+    finished = FinishedRuns(sweep.path)
     with warnings.catch_warnings():
         # A run that is at work may be in the middle of a line.
         warnings.simplefilter("ignore", TornLineWarning)
-        runs = [_run(sweep, run, history.get(run["run_id"], []), queue) for run in sweep.info["plan"]["runs"]]
+        runs = [_run(sweep, run, history.get(run["run_id"], []), queue, finished) for run in sweep.info["plan"]["runs"]]
+    finished.save()
     return Snapshot(runs, found, queue)
 
 
-def _run(sweep: SweepDirectory, planned: Record, history: Sequence[Start], queue: Mapping[str, Task]) -> ClusterRun:
-    status = run_status(sweep, planned)
+def _run(
+    sweep: SweepDirectory,
+    planned: Record,
+    history: Sequence[Start],
+    queue: Mapping[str, Task],
+    finished: FinishedRuns,
+) -> ClusterRun:
+    status = run_status(sweep, planned, finished=finished)
     if not history or status.settled:
         return ClusterRun(status, planned, history, status.active, None)
     directory = RunDirectory(status.path)
@@ -82,7 +91,7 @@ def _run(sweep: SweepDirectory, planned: Record, history: Sequence[Start], queue
     if live is not None:
         return ClusterRun(_live(status, live, directory, events), planned, history, True, None)
     last = history[-1]
-    task = queue.get(last.job) if last.job else None
+    task = task_of(queue, last.job)
     if task is None and time.time() - _last_sign(last, events) < GRACE_S:
         waiting = replace(status, state="queued", reason="Slurm does not know its job: waiting for its files")
         return ClusterRun(waiting, planned, history, True, None)

@@ -16,7 +16,7 @@ from paw_bench.sweep.status import RunStatus, State
 
 _PLAIN_INTERVAL_S = 15.0
 _WIDTH = 60
-_STYLES: dict[State, str] = {
+STYLES: dict[State, str] = {
     "planned": "dim",
     "queued": "dim cyan",
     "running": "cyan",
@@ -72,32 +72,10 @@ def headline(title: str, statuses: Sequence[RunStatus], left: float | None) -> s
 
 def run_line(status: RunStatus) -> str:
     """'paw seed 0: running, update 37/150, 41 % success, 2 h left'."""
-    return f"{status.label}: {', '.join(part for part in (status.state, *_facts(status), status.reason) if part)}"
+    return f"{status.label}: {', '.join(part for part in (status.state, *facts(status), status.reason) if part)}"
 
 
-def status_table(statuses: Sequence[RunStatus]) -> Table:
-    """Every run in one row."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    axes = list(statuses[0].axes) if statuses else []
-    for column in ("arm", *axes, "seed", "state", "update", "success", "time"):
-        table.add_column(column, no_wrap=column != "arm", justify="right" if column == "seed" else "left")
-    table.add_column("reason", overflow="fold")
-    for status in statuses:
-        update, success, left = _facts(status)
-        table.add_row(
-            status.arm,
-            *(str(status.axes[axis]) for axis in axes),
-            str(status.seed),
-            Text(status.state, style=_STYLES[status.state]),
-            update.removeprefix("update "),
-            success.removesuffix(" success"),
-            left,
-            Text(status.reason.splitlines()[0] if status.reason else ""),
-        )
-    return table
-
-
-def _facts(status: RunStatus) -> tuple[str, str, str]:
+def facts(status: RunStatus) -> tuple[str, str, str]:
     """Update, success and time of a run in words; empty where nothing is known."""
     update = f"update {status.update}/{status.updates}" if status.updates else ""
     success = f"{100 * status.success:.0f} % success" if status.success is not None else ""
@@ -146,5 +124,5 @@ def _screen(line: str, statuses: Sequence[RunStatus]) -> RenderableType:
     for status in statuses:
         if status.active:
             bar = ProgressBar(total=max(1, status.updates), completed=status.update, width=24)
-            grid.add_row(status.label, Text(status.state, style=_STYLES[status.state]), bar, *_facts(status))
+            grid.add_row(status.label, Text(status.state, style=STYLES[status.state]), bar, *facts(status))
     return Group(Text(line, style="bold"), whole, grid)

@@ -58,6 +58,14 @@ def read_queue(job_ids: Iterable[str] = ()) -> dict[str, Task]:
     return {**_remembered(forgotten), **tasks} if forgotten else tasks
 
 
+def task_of(queue: Mapping[str, Task], job_id: str | None) -> Task | None:
+    """What the queue knows of a job; of the task of an array that was cancelled as a whole, the array's own entry."""
+    if job_id is None:
+        return None
+    whole = queue.get(job_id.partition("_")[0])
+    return queue.get(job_id) or (whole if whole is not None and not whole.live else None)
+
+
 def array_tasks(queue: Mapping[str, Task], name: str) -> dict[int, str]:
     """Array index -> job id of the submission called `name`; a job that is no array has the index 0."""
     ids = [task.job_id for task in queue.values() if task.name == name]
@@ -93,5 +101,7 @@ def _lines(text: str) -> list[str]:
 
 def _task(line: str) -> Task:
     job_id, name, state, node, reason = line.split("|", 4)
+    # Tasks that never started stand together: squeue writes the array's id, sacct 7_[3-9].
+    job_id = job_id.partition("_[")[0]
     # sacct writes "CANCELLED by 1000".
     return Task(job_id, name, state.split()[0], node, reason)

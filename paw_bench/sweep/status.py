@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 import warnings
@@ -12,6 +13,7 @@ from typing import Any, Literal
 from paw_bench.store.jsonl import Record, TornLineWarning
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
+from paw_bench.sweep.finished import Finished, FinishedRuns
 
 State = Literal[
     "planned", "queued", "running", "evaluating", "done", "failed", "interrupted", "preempted", "lost", "pruned"
@@ -69,7 +71,11 @@ class RunStatus:
 def sweep_status(sweep: SweepDirectory) -> list[RunStatus]:
     """Every planned run of the sweep, in the order of the plan."""
     refusals = refused_starts(sweep)
-    return [run_status(sweep, planned, refusals.get(planned["run_id"])) for planned in sweep.info["plan"]["runs"]]
+    finished = FinishedRuns(sweep.path)
+    runs = sweep.info["plan"]["runs"]
+    statuses = [run_status(sweep, planned, refusals.get(planned["run_id"]), finished) for planned in runs]
+    finished.save()
+    return statuses
 
 
 def refused_starts(sweep: SweepDirectory) -> dict[str, Record]:
@@ -77,38 +83,37 @@ def refused_starts(sweep: SweepDirectory) -> dict[str, Record]:
     return {event["run_id"]: event for event in sweep.events() if event["event"] == "not_started"}
 
 
-def run_status(sweep: SweepDirectory, planned: Record, refusal: Record | None = None) -> RunStatus:
+def run_status(
+    sweep: SweepDirectory, planned: Record, refusal: Record | None = None, finished: FinishedRuns | None = None
+) -> RunStatus:
     """State of one planned run ({run_id, arm, axes, seed}); `refusal` is what `refused_starts` knows of it.
 
-    Raises StoreError for files of another schema version.
+    `finished` is looked up and filled. Raises StoreError for files of another schema version.
     """
     with warnings.catch_warnings():
         # A run that is at work may be in the middle of a line.
         warnings.simplefilter("ignore", TornLineWarning)
-        return _derive(sweep, planned, refusal)
+        return _derive(sweep, planned, refusal, finished)
 
 
-def _derive(sweep: SweepDirectory, planned: Record, refusal: Record | None) -> RunStatus:
+def _derive(sweep: SweepDirectory, planned: Record, refusal: Record | None, finished: FinishedRuns | None) -> RunStatus:
     path = sweep.run_path(planned["run_id"])
     known: dict[str, Any] = {key: planned[key] for key in ("run_id", "arm", "axes", "seed")} | {"path": path}
-    if not (path / "config.json").exists():
+    if not os.path.exists(f"{path}/config.json"):
         return RunStatus(**known)
+    done = _done(path, finished)
+    if done is not None:
+        return RunStatus(**known, **done)
     directory = RunDirectory(path)
-    known["updates"] = directory.config.experiment.training.updates
-    result = directory.result(verify=False)
-    if result is not None:
-        return RunStatus(
-            **known,
-            state="done",
-            update=result["updates"],
-            success=result["evaluation"]["after"]["success"],
-            seconds_taken=result["seconds"]["total"],
-        )
-    if directory.result_was_removed():
-        return RunStatus(**known, reason="its result was removed: it will be redone")
+    known["updates"] = directory.planned_updates
     # Before the journal is read: an attempt that ends in between must not look lost.
     locked = directory.is_locked()
     events = directory.events()
+    if any(event["event"] == "published" for event in events):
+        # Published while we looked, or removed since.
+        done = _done(path, finished)
+        removed = "its result was removed: it will be redone"
+        return RunStatus(**known, reason=removed) if done is None else RunStatus(**(known | done))
     known |= _attempts(directory, events)
     metrics = directory.metrics()
     if metrics:
@@ -120,6 +125,44 @@ def _derive(sweep: SweepDirectory, planned: Record, refusal: Record | None) -> R
     if pruned is not None:
         return RunStatus(**known, state="pruned", reason=pruned["reason"])
     return RunStatus(**known, **_end(events, refusal))
+
+
+def _done(path: Path, finished: FinishedRuns | None) -> dict[str, Any] | None:
+    """The state of a run whose result stands; None where there is none."""
+    try:
+        file = os.stat(f"{path}/result.json")
+    except FileNotFoundError:
+        return None
+    found = finished.get(path.name, file) if finished is not None else None
+    if found is None:
+        found = _read_result(RunDirectory(path), file)
+        if found is None:
+            return None
+        if finished is not None:
+            finished.add(path.name, found)
+    return {
+        "state": "done",
+        "updates": found.updates_planned,
+        "update": found.updates,
+        "success": found.success,
+        "seconds_taken": found.seconds,
+    }
+
+
+def _read_result(directory: RunDirectory, file: os.stat_result) -> Finished | None:
+    """What the run's result says; `file` is what it was before it is read."""
+    result = directory.result(verify=False)
+    if result is None:
+        return None
+    return Finished(
+        inode=file.st_ino,
+        size=file.st_size,
+        changed_ns=file.st_mtime_ns,
+        updates_planned=directory.planned_updates,
+        updates=result["updates"],
+        success=result["evaluation"]["after"]["success"],
+        seconds=result["seconds"]["total"],
+    )
 
 
 def _attempts(directory: RunDirectory, events: list[Record]) -> dict[str, Any]:
