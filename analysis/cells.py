@@ -35,10 +35,13 @@ Games = tuple[str, str, int]
 
 
 def task_types(results: Results) -> list[str]:
-    """The six types of ALFWorld in the order of the published tables, then any others, then `all`."""
+    """The six types of ALFWorld in the order of the published tables, then those of other environments, then `all`.
+
+    ALFWorld's are left out where only another environment was played.
+    """
     known = list(TASK_TYPES.values())
     found = set(results.evaluation["task_type"]) - {ALL}
-    return [*known, *sorted(found - set(known)), ALL]
+    return [*(known if found.intersection(known) or not found else []), *sorted(found - set(known)), ALL]
 
 
 def cells(results: Results) -> pd.DataFrame:

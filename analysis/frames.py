@@ -52,13 +52,13 @@ RUNS: Columns = {
 `world_model`: whether the arm trains with the world-model term. `updates`: updates with a metrics record, of
 `updates_planned`. `seconds_total`: training and evaluation, as in the result; `seconds_wall`: all attempts, each from
 its start to its last sign of life, start-up and lost work included; `seconds_predicted` stands for the latter.
-`started`, `published`: unix seconds of the first attempt's start and of the result. `games_source`: `procedural` or
-`data`. `commits`: git commits of the attempts, space-separated, with `+` appended where the tree held uncommitted
-changes. `code`, `packages`, `devices`: what the attempts ran whose work stands (those that left a checkpoint or an
-evaluation, and the last), each form once: git commits, with `+` and the start of the diff's hash where there were
-uncommitted changes (space-separated); versions of python and the packages, and device names (separated by ` | `).
-An attempt that recorded none counts as `unknown`. `resumed`: what differs between these attempts, as keys of their
-provenance. Each axis adds a column with its dotted key and its value as text.
+`started`, `published`: unix seconds of the first attempt's start and of the result. `games_source`: `procedural`,
+`data` or `generated`. `commits`: git commits of the attempts, space-separated, with `+` appended where the tree held
+uncommitted changes. `code`, `packages`, `devices`: what the attempts ran whose work stands (those that left a
+checkpoint or an evaluation, and the last), each form once: git commits, with `+` and the start of the diff's hash where
+there were uncommitted changes (space-separated); versions of python and the packages, and device names (separated by
+` | `). An attempt that recorded none counts as `unknown`. `resumed`: what differs between these attempts, as keys of
+their provenance. Each axis adds a column with its dotted key and its value as text.
 """
 
 EVALUATION: Columns = {

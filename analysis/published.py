@@ -68,10 +68,15 @@ def lookup(model: str, **cell: str) -> Published:
 
 
 def warning(models: Collection[str], counterparts: Collection[str], sources: Collection[str]) -> str:
-    """Why the differences to published numbers are not the method's; `sources` of the games: procedural, data."""
+    """Why the differences to published numbers are not the method's.
+
+    `sources` of the games: procedural, data, generated (`EnvironmentConfig.source`).
+    """
     reasons = []
     if "procedural" in sources:
         reasons.append("these runs play procedural ALFWorld-format games, not the published ones")
+    if "generated" in sources:
+        reasons.append("these runs play generated tasks, not the published ones")
     strangers = sorted({name.rsplit("/", 1)[-1] for name in models} - set(counterparts))
     if strangers:
         reasons.append(f"{', '.join(strangers)} stands beside {', '.join(sorted(counterparts))}")

@@ -119,7 +119,7 @@ def _read(directory: RunDirectory, planned: Row, seen: dict[str, str]) -> RunRec
         "world_model": experiment.world_model.enabled,
         "updates": len(metrics["update"]),
         "updates_planned": experiment.training.updates,
-        "games_source": experiment.environment.games.source,
+        "games_source": experiment.environment.source,
         **from_where,
         **_state(events, locked),
         **(_outcome(result, directory.path) if result is not None else {}),

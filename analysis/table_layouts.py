@@ -56,6 +56,11 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 """Benchmark -> its columns in the main tables."""
 
 
+def _overall(benchmark: str) -> Column:
+    """The column over all episodes, of any environment."""
+    return COLUMNS[benchmark][-1] if benchmark in COLUMNS else Column("All", benchmark, "success_rate", ALL)
+
+
 class Numbers:
     """The cells of a sweep and of the published tables, by setting and column."""
 
@@ -165,7 +170,7 @@ def components(numbers: Numbers) -> Grid:
         used += block
         bare = next((setting for setting in block if setting.variant == "none"), None)
         for setting in block:
-            column = COLUMNS[setting.benchmark][-1]
+            column = _overall(setting.benchmark)
             own, other = numbers.own(setting, column), numbers.published(setting, column)
             effect, printed_effect = MISSING, MISSING
             if bare is not None and setting is not bare:
@@ -199,7 +204,7 @@ def gains(numbers: Numbers, by: str) -> Grid:
         for key in keys:
             bare, paw = whole[key]["none"], whole[key]["paw"]
             used += [bare, paw]
-            column = COLUMNS[bare.benchmark][-1]
+            column = _overall(bare.benchmark)
             printed_gain = apart(numbers.published(paw, column), numbers.published(bare, column))
             gain = numbers.against(paw, bare)
             rows.append(

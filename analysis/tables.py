@@ -131,6 +131,8 @@ def _ablation_notes(results: Results, cells: pd.DataFrame, comparisons: pd.DataF
     yield MARK_NOTE + "."
     if (done["games_source"] == "procedural").any():
         yield "Procedural ALFWorld-format games: not comparable with published numbers."
+    if (done["games_source"] == "generated").any():
+        yield "Generated tasks: not comparable with published numbers."
     commits = sorted({commit for commits in done["commits"] for commit in commits.split()})
     if commits:
         yield (

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from paw_bench.config.schema import ContextConfig, EnvironmentConfig, GamesConfig, PromptConfig
+from paw_bench.envs.alfworld.demonstrator import Demonstrator, Goal
 from paw_bench.envs.panels import load_panels
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.warm_start.config import DemonstrationConfig, SizeConfig, TrainConfig
 from paw_bench.warm_start.demonstrations import places_of, play_demonstrations
-from paw_bench.warm_start.demonstrator import Demonstrator, Goal
 from paw_bench.warm_start.examples import examples_of, texts_of
 from paw_bench.warm_start.tokenizer import build_tokenizer
 from paw_bench.warm_start.train import build_model, train

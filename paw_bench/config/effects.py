@@ -8,7 +8,7 @@ from typing import NamedTuple
 from paw_bench.config.experiment_file import ExperimentFile, Point
 from paw_bench.config.layers import Layer
 from paw_bench.config.merge import Key, leaves
-from paw_bench.config.schema import ExperimentConfig
+from paw_bench.config.schema import EnvironmentConfig, ExperimentConfig
 from paw_bench.config.world_model import WorldModelConfig
 from paw_bench.errors import ConfigError
 
@@ -48,7 +48,16 @@ def without_effect(config: ExperimentConfig, key: Key) -> str | None:
             return "model.lora_rank is null: all weights are trained"
         case ("context", "turns") if config.context.mode == "full":
             return "context.mode 'full' has no window"
-        case ("environment", "games", "seed" | "max_receptacles") if config.environment.games.source == "data":
+        case ("environment", *_):
+            return _idle_environment_key(config.environment, key)
+    return None
+
+
+def _idle_environment_key(environment: EnvironmentConfig, key: Key) -> str | None:
+    match key:
+        case (_, "games", *_) if environment.name != "alfworld":
+            return f"the environment {environment.name!r} has its own `options`"
+        case (_, "games", "seed" | "max_receptacles") if environment.games.source == "data":
             return "environment.games.source 'data' generates no games"
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import product
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from pydantic_core import PydanticCustomError
 
+from paw_bench.config.environments import complete_options
 from paw_bench.config.layers import Layer, resolve
 from paw_bench.config.merge import Delta, Key, merge, split
 from paw_bench.config.schema import ExecutionConfig, ExperimentConfig
@@ -120,7 +123,11 @@ class ExperimentFile:
 
     def base_settings(self, point: Point) -> Delta:
         """Every key of the base with its value, as merged and not validated: a base need not be possible by itself."""
-        return reduce(merge, (layer.delta for layer in self.layers(None, point)), ExperimentConfig().model_dump())
+        merged = reduce(merge, (layer.delta for layer in self.layers(None, point)), ExperimentConfig().model_dump())
+        with suppress(PydanticCustomError):  # options that are impossible without those of an arm
+            section = merged["environment"]
+            return merge(merged, {"environment": {"options": complete_options(section["name"], section["options"])}})
+        return merged
 
     def resolve(self, arm: str, point: Point) -> ExperimentConfig:
         """The config of an arm at an axis point. Raises ConfigError for an impossible combination."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from paw_bench.config.environments import check_name
 from paw_bench.config.merge import Delta, Key, leaves, merge, split
 from paw_bench.config.messages import refusal
 from paw_bench.config.presets import SECTION, expand_presets
@@ -62,6 +63,7 @@ def make_layer(raw: Delta, origin: Origin, model: type[BaseModel]) -> Layer:
     error = next((error for error in _errors(model, delta) if error["type"] != IMPOSSIBLE), None)
     if error is not None:
         raise refusal(error, model, origin.locate)
+    check_name(delta, origin.locate)
     return Layer(delta, frozenset(key for key, _ in leaves(raw)), origin)
 
 

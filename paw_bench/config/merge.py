@@ -45,13 +45,13 @@ def leaves(delta: Delta, above: Key = ()) -> Iterator[tuple[Key, Any]]:
 
 
 def differences(left: Delta, right: Delta, above: Key = ()) -> dict[Key, tuple[Any, Any]]:
-    """Keys whose values differ between two mappings with the same keys, as key -> (left value, right value)."""
+    """Keys whose values differ between two mappings, as key -> (left value, right value); None where there is none."""
     found: dict[Key, tuple[Any, Any]] = {}
-    for key, value in left.items():
-        other = right[key]
+    for key in {**left, **right}:
+        value, other = left.get(key), right.get(key)
         if value == other:
             continue
-        if isinstance(value, dict):
+        if isinstance(value, dict) and isinstance(other, dict):
             found |= differences(value, other, (*above, key))
         else:
             found[*above, key] = (value, other)

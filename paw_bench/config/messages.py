@@ -33,17 +33,20 @@ _TYPES = {
 
 def refusal(error: ErrorDetails, model: type[BaseModel], locate: Locate) -> ConfigError:
     """The ConfigError for one error of pydantic on data that was checked against `model`."""
-    path = error["loc"]
-    file, key = locate(path)
-    value = error["input"]
-    if error["type"] == "extra_forbidden":
-        unknown, section = str(path[-1]), path[:-1]
-        problem, remedy = unknown_key(unknown, model, section)
-    elif error["type"] == "missing":
-        problem, remedy, value = "this key is missing", f"give {expected(_node(model, path))}", None
-    else:
-        problem, remedy = _wrong_value(error["type"], value, _node(model, path))
+    file, key = locate(error["loc"])
+    value = None if error["type"] == "missing" else error["input"]
+    problem, remedy = explained(error, model)
     return ConfigError(file=file, key=key, value=value, problem=problem, remedy=remedy)
+
+
+def explained(error: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
+    """(problem, remedy) for one error of pydantic on data that was checked against `model`."""
+    path = error["loc"]
+    if error["type"] == "extra_forbidden":
+        return unknown_key(str(path[-1]), model, path[:-1])
+    if error["type"] == "missing":
+        return "this key is missing", f"give {expected(_node(model, path))}"
+    return _wrong_value(error["type"], error["input"], _node(model, path))
 
 
 def unknown_key(key: str, model: type[BaseModel], section: tuple[str | int, ...] = ()) -> tuple[str, str]:

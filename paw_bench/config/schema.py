@@ -6,11 +6,12 @@ combinations are refused; `load.py` turns the refusals into messages with file, 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from paw_bench.config.algorithm import AlgorithmConfig
+from paw_bench.config.environments import complete_options, find
 from paw_bench.config.section import (
     NonNegative,
     NonNegativeInt,
@@ -56,14 +57,38 @@ class GamesConfig(Section):
 class EnvironmentConfig(Section):
     """Task distribution, rewards and limits."""
 
-    name: Literal["alfworld"] = "alfworld"
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "alfworld"
+    """An installed environment: `alfworld`, or another of `docs/environments.md`."""
     games: GamesConfig = GamesConfig()
+    """Read by `alfworld` only."""
+    options: dict[str, Any] = Field(default_factory=dict, validate_default=True)
+    """The keys of any other environment; each has its own (`docs/environments.md`). Defaults are filled in."""
     max_turns: PositiveInt = 50
     success_reward: Positive = 10.0
     """Reward of the winning step; every other step gives 0 (paw.md section 3). Also R_max by default."""
     invalid_action: Literal["format", "admissible"] = "format"
     """`format`: an action is valid when its tags are there (the paper); `admissible`: when the environment lists it."""
     invalid_action_penalty: NonNegative = 0.1
+
+    @field_validator("options")
+    @classmethod
+    def _complete(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        return complete_options(info.data["name"], options) if "name" in info.data else options
+
+    def __hash__(self) -> int:
+        # The options are a dict, which has no hash of its own; equal configs still have equal hashes.
+        return hash((self.name, self.games, self.max_turns, self.success_reward, len(self.options)))
+
+    @property
+    def panel_sizes(self) -> dict[str, int]:
+        """Panel -> how many tasks are asked for; empty where the environment is not installed."""
+        kind = find(self.name)
+        return kind.sizes(self) if kind else {}
+
+    @property
+    def source(self) -> str:
+        """Where the tasks come from: `procedural` (ALFWorld-format games), `data` (original files), `generated`."""
+        return self.games.source if self.name == "alfworld" else str(self.options.get("source", "generated"))
 
 
 class PromptConfig(Section):
@@ -103,7 +128,8 @@ class TrainingConfig(Section):
 class EvaluationConfig(Section):
     """Evaluation on a held-out panel; the final one is the run's result."""
 
-    panel: Literal["tune", "valid_seen", "valid_unseen"] = "valid_seen"
+    panel: str = "valid_seen"
+    """A panel of the environment that is not trained on."""
     games: PositiveInt | None = None
     """Evaluate on the panel's first games only (None: all)."""
     temperature: NonNegative = 0.4
@@ -118,7 +144,8 @@ class ExperimentConfig(Section):
 
     seed: NonNegativeInt = 0
     model: ModelConfig = ModelConfig()
-    environment: EnvironmentConfig = EnvironmentConfig()
+    # A factory: making one looks the environment up, whose module imports this one.
+    environment: EnvironmentConfig = Field(default_factory=EnvironmentConfig)
     prompt: PromptConfig = PromptConfig()
     context: ContextConfig = ContextConfig()
     rollout: RolloutConfig = RolloutConfig()
@@ -161,14 +188,26 @@ class ExperimentConfig(Section):
                 "'turn' is impossible with context.mode 'full', where all turns of an episode are one row",
                 "set it to 'episode', or context.mode to 'window'",
             )
-        panel_games = getattr(self.environment.games, self.evaluation.panel)
-        if self.evaluation.games is not None and self.evaluation.games > panel_games:
+        self._check_panel()
+        return self
+
+    def _check_panel(self) -> None:
+        panels = {name: games for name, games in self.environment.panel_sizes.items() if name != "train"}
+        if not panels:
+            return  # the environment is not installed: a result is read here, not made
+        panel, games = self.evaluation.panel, self.evaluation.games
+        if panel not in panels:
+            raise impossible(
+                "evaluation.panel",
+                f"the environment {self.environment.name!r} has no panel {panel!r} to evaluate on",
+                f"give one of {', '.join(panels)}",
+            )
+        if games is not None and games > panels[panel]:
             raise impossible(
                 "evaluation.games",
-                f"the panel {self.evaluation.panel!r} has only {panel_games} games",
-                f"give at most {panel_games}, or null for all of them",
+                f"the panel {panel!r} has only {panels[panel]} games",
+                f"give at most {panels[panel]}, or null for all of them",
             )
-        return self
 
 
 class CollapseConfig(Section):

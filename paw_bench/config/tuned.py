@@ -7,7 +7,7 @@ tuned file that reports on that panel is refused.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from paw_bench.config.section import Fraction, PositiveInt, Section
 from paw_bench.errors import ConfigError
@@ -22,7 +22,7 @@ class Tuned(Section):
 
     study: str
     """Name of the study's folder."""
-    panel: Literal["tune", "valid_seen", "valid_unseen"]
+    panel: str
     """The panel that the settings were chosen on."""
     trials: dict[str, PositiveInt]
     """Arm -> settings that were tried."""

@@ -1,21 +1,20 @@
-"""Panels: versioned, sorted, hashed lists of games.
+"""Panels: versioned, sorted, hashed lists of tasks.
 
-The order of a panel: the games of each task type by rank (procedural games by index, original ones by the SHA-256 of
-their task id), then rank by rank with the types in ALFWorld's order. So the first n games hold all types about equally.
+The order of a panel: the tasks of each type by rank (as the environment lists them), then rank by rank with the types
+in the environment's order. So the first n tasks hold all types about equally.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from paw_bench.config.schema import EnvironmentConfig
-from paw_bench.envs.alfworld.data import original_games
-from paw_bench.envs.alfworld.files import GAME_FILE, TASK_TYPE_NAMES, GameFile
-from paw_bench.envs.alfworld.library import procedural_games
 from paw_bench.envs.cache import cache_root
+from paw_bench.envs.definition import Listed, definition
 from paw_bench.envs.protocol import Task
 
 PANEL_VERSION = 1
@@ -24,7 +23,7 @@ PANEL_VERSION = 1
 
 @dataclass(frozen=True)
 class Panel:
-    """One list of tasks. `sha256` covers version, name, sorted task ids and the hashes of their game files."""
+    """One list of tasks. `sha256` covers version, name, sorted task ids and the hashes of what is played."""
 
     name: str
     version: int
@@ -33,31 +32,32 @@ class Panel:
 
 
 def load_panels(config: EnvironmentConfig, cache: Path | None = None) -> dict[str, Panel]:
-    """The panels train, tune, valid_seen and valid_unseen of a config; no game is in two of them.
+    """The panels of a config's environment (ALFWorld: train, tune, valid_seen, valid_unseen); no task is in two.
 
-    Procedural games are made once, into `cache` (default: `cache_root()`). When they are there nothing of alfworld is
-    imported. Raises UserError, ConfigError or StoreError when the games cannot be had: see `library.py` and `data.py`.
+    Generated games are made once, into `cache` (default: `cache_root()`). When they are there no game engine is
+    imported. Raises UserError, ConfigError or StoreError when the tasks cannot be had.
     """
-    if config.games.source == "data":
-        splits = original_games(config.games)
-    else:
-        splits = procedural_games(config.games, cache or cache_root())
-    return {name: _panel(name, interleaved(games)[: getattr(config.games, name)]) for name, games in splits.items()}
+    kind = definition(config.name)
+    listed = kind.tasks(config, cache or cache_root())
+    return {
+        name: _panel(name, interleaved(listed[name], kind.task_types)[:size])
+        for name, size in kind.sizes(config).items()
+    }
 
 
-def _panel(name: str, games: list[GameFile]) -> Panel:
+def _panel(name: str, listed: list[Listed]) -> Panel:
     digest = hashlib.sha256(f"panel v{PANEL_VERSION} {name}\n".encode())
-    for game in sorted(games, key=lambda game: game.task_id):
-        digest.update(f"{game.task_id} {game.sha256}\n".encode())
-    tasks = tuple(Task(game.task_id, game.task_type, str(game.folder / GAME_FILE)) for game in games)
-    return Panel(name, PANEL_VERSION, tasks, digest.hexdigest())
+    for entry in sorted(listed, key=lambda entry: entry.task.task_id):
+        digest.update(f"{entry.task.task_id} {entry.sha256}\n".encode())
+    return Panel(name, PANEL_VERSION, tuple(entry.task for entry in listed), digest.hexdigest())
 
 
-def interleaved(games: list[GameFile]) -> list[GameFile]:
-    """The games rank by rank: the first of every type, then the second of every type, and so on."""
+def interleaved(listed: Sequence[Listed], types: Sequence[str]) -> list[Listed]:
+    """The tasks rank by rank: the first of every type, then the second of every type, and so on."""
+    order = {name: place for place, name in enumerate(dict.fromkeys((*types, *(e.task.task_type for e in listed))))}
     seen: dict[str, int] = defaultdict(int)
     ranked = []
-    for game in games:
-        ranked.append((seen[game.task_type], TASK_TYPE_NAMES.index(game.task_type), game))
-        seen[game.task_type] += 1
-    return [game for _, _, game in sorted(ranked, key=lambda item: item[:2])]
+    for entry in listed:
+        ranked.append((seen[entry.task.task_type], order[entry.task.task_type], entry))
+        seen[entry.task.task_type] += 1
+    return [entry for _, _, entry in sorted(ranked, key=lambda item: item[:2])]

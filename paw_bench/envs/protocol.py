@@ -7,13 +7,14 @@ the return on its own terms.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One game of a panel. `location` is what the environment needs to load it (a path, for ALFWorld)."""
+    """One game of a panel. `location` is what the environment needs to load it: a path, a number, a text."""
 
     task_id: str
     task_type: str
@@ -27,13 +28,15 @@ class StepResult:
     observation: str
     """The environment's own text, without the admissible actions."""
     admissible: tuple[str, ...]
-    """Actions that the environment lists for the next turn, sorted."""
+    """Actions that the environment lists for the next turn. `<...>` in one stands for free text."""
     reward: float
     """Reward of this step (0 for a reset)."""
     done: bool
     success: bool
     accepted: bool
     """Whether the action was in the previous admissible list (True for a reset)."""
+    score: float | None = None
+    """How well the episode ended, 0 to 1, where the environment grades it; success is 1."""
 
 
 class Environment(Protocol):
@@ -49,4 +52,16 @@ class Environment(Protocol):
 
     def close(self) -> None:
         """Free what the environment holds; it is not used again."""
+        ...
+
+
+class Player(Protocol):
+    """Plays one episode from what it reads."""
+
+    def choices(self, admissible: tuple[str, ...]) -> Sequence[str]:
+        """Actions that it would play now; any of them will do."""
+        ...
+
+    def read(self, action: str, observation: str) -> None:
+        """Take note of a played action (its own or another) and its answer."""
         ...

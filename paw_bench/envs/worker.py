@@ -14,9 +14,9 @@ import traceback
 from multiprocessing.connection import Connection
 
 from paw_bench.config.schema import EnvironmentConfig
-from paw_bench.envs.alfworld.adapter import AlfworldEnvironment
+from paw_bench.envs.definition import definition
 from paw_bench.envs.messages import Act, Answer, Begin, Forget, Ready, Request
-from paw_bench.envs.protocol import StepResult
+from paw_bench.envs.protocol import Environment, StepResult
 
 
 def serve(connection: Connection) -> None:
@@ -24,11 +24,14 @@ def serve(connection: Connection) -> None:
     config: EnvironmentConfig = connection.recv()
     requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(connection, requests), daemon=True).start()
-    environments: dict[int, AlfworldEnvironment] = {}
+    environments: dict[int, Environment] = {}
+    definition(config.name).make(config).close()  # imports and data take their time: nobody waits for an answer yet
     connection.send(Ready())
     while True:
         request = requests.get()
         if isinstance(request, Forget):
+            for environment in environments.values():
+                environment.close()
             environments.clear()
             continue
         try:
@@ -38,12 +41,12 @@ def serve(connection: Connection) -> None:
         connection.send(answer)
 
 
-def _result(
-    request: Begin | Act, config: EnvironmentConfig, environments: dict[int, AlfworldEnvironment]
-) -> StepResult:
+def _result(request: Begin | Act, config: EnvironmentConfig, environments: dict[int, Environment]) -> StepResult:
     if isinstance(request, Act):
         return environments[request.slot].step(request.action)
-    environment = environments[request.slot] = AlfworldEnvironment(config)
+    if request.slot in environments:
+        environments.pop(request.slot).close()
+    environment = environments[request.slot] = definition(config.name).make(config)
     result = environment.reset(request.task, request.seed)
     for action in request.actions:
         result = environment.step(action)

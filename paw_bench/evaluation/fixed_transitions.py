@@ -1,7 +1,8 @@
 """What the policy knows about its world: next-observation loss on one fixed set of transitions, the same for all arms.
 
-The set is played by the blind demonstrator (no policy takes part) on the first games of the tune panel, which no run
-trains on. Accuracy and perplexity are over the environment's own tokens, with the context that the policy would have.
+The set is played by the environment's own player (no policy takes part) on the first games of the tune panel, which
+no run trains on. Accuracy and perplexity are over the environment's own tokens, with the context that the policy would
+have.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ import torch
 from transformers import PreTrainedModel
 
 from paw_bench.config.schema import ExperimentConfig
+from paw_bench.envs.definition import definition, random_action
 from paw_bench.envs.panels import Panel
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.rollout.codec import TurnCodec
 from paw_bench.rollout.episode import Episode, Source
-from paw_bench.rollout.prompts import Dialogue
+from paw_bench.rollout.prompts import Dialogue, said_as
 from paw_bench.rollout.rows import Row, rows_of
-from paw_bench.warm_start.demonstrator import Demonstrator
 
 GAMES = 24
 """Games of the fixed set."""
 MISTAKES = 0.15
-"""Share of the demonstrator's actions that are replaced by a random admissible one."""
+"""Share of the player's actions that are replaced by a random admissible one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,10 @@ def play_fixed_transitions(
     """Play the set. It depends on the panel, the environment and the prompt form, not on the policy or the seed."""
     tasks = panel.tasks[:GAMES]
     openings = pool.reset([(task, 0) for task in tasks])
-    dialogues = [Dialogue(opening.observation, opening.admissible) for opening in openings]
+    kind = definition(config.environment.name)
+    dialogues = [Dialogue(opening.observation, opening.admissible, words=kind.words) for opening in openings]
     rngs = [random.Random(f"fixed/{task.task_id}") for task in tasks]
-    players = [Demonstrator.start(dialogue.task, dialogue.admissible) for dialogue in dialogues]
+    players = [kind.player(config.environment, *pair) for pair in zip(tasks, openings, strict=True)]
     episodes = [Episode(task.task_id, task.task_type, number, 0, 0) for number, task in enumerate(tasks)]
     contexts = [codec.opening_ids(dialogue) for dialogue in dialogues]
     digest = hashlib.sha256()
@@ -57,12 +59,13 @@ def play_fixed_transitions(
         for slot in running:
             dialogue, rng = dialogues[slot], rngs[slot]
             mistake = rng.random() < MISTAKES
-            actions[slot] = rng.choice(dialogue.admissible if mistake else players[slot].choices(dialogue.admissible))
+            choices = dialogue.admissible if mistake else players[slot].choices(dialogue.admissible)
+            actions[slot] = random_action(rng, choices, dialogue.task)
         results = pool.step(actions)
         for slot in running:
             result, dialogue = results[slot], dialogues[slot]
             context = codec.window_ids(dialogue) if config.context.mode == "window" else contexts[slot]
-            reply = _reply(actions[slot], config)
+            reply = said_as(actions[slot], config.prompt, kind.words)
             turn = codec.told_turn(context, reply, result.observation, action=actions[slot])
             episodes[slot].turns.append(turn)
             digest.update(f"{tasks[slot].task_id}\0{actions[slot]}\0{result.observation}\n".encode())
@@ -119,8 +122,3 @@ def _observation_logits(model: PreTrainedModel, rows: list[Row]) -> tuple[torch.
     hidden = model.base_model(input_ids=ids, attention_mask=attention).last_hidden_state[:, :-1]
     kept = target[:, 1:]
     return model.get_output_embeddings()(hidden[kept]), ids[:, 1:][kept]
-
-
-def _reply(action: str, config: ExperimentConfig) -> str:
-    """An action as the policy would have to write it."""
-    return action if config.prompt.style == "compact" else f"<think></think><action>{action}</action>"

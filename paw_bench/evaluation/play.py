@@ -43,6 +43,7 @@ def records(
             "temperature": config.temperature,
             "reward": episode.env_return,
             "success": episode.success,
+            "score": episode.score,
             "turns": len(episode.turns),
             "accepted_share": sum(turn.accepted for turn in episode.turns) / len(episode.turns),
             "tokens": tokens_by_source([episode], mode),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from paw_bench.config.schema import ExperimentConfig
+from paw_bench.envs.definition import definition
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.envs.protocol import StepResult, Task
 from paw_bench.rollout.codec import TurnCodec
@@ -58,6 +59,7 @@ class Collector:
         self.pool = pool
         self.engine = engine
         self.codec = codec
+        self.words = definition(config.environment.name).words
         self.timing = Timing()
 
     @classmethod
@@ -99,7 +101,7 @@ class Collector:
             replies = self.engine.generate(prompts, keys, temperature)
             self.timing.generate += time.monotonic() - clock
             clock = time.monotonic()
-            actions = [action_of(self.codec.decode(reply.ids), self.config.prompt) for reply in replies]
+            actions = [action_of(self.codec.decode(reply.ids), self.config.prompt, self.words) for reply in replies]
             results = self.pool.step({slot: action for slot, (action, _) in zip(running, actions, strict=True)})
             self.timing.environment += time.monotonic() - clock
             for slot, prompt, reply, action in zip(running, prompts, replies, actions, strict=True):
@@ -109,7 +111,7 @@ class Collector:
 
     def _begin(self, assignment: Assignment, opening: StepResult) -> _Live:
         task = assignment.task
-        dialogue = Dialogue(opening.observation, opening.admissible)
+        dialogue = Dialogue(opening.observation, opening.admissible, words=self.words)
         episode = Episode(task.task_id, task.task_type, assignment.group, assignment.index, assignment.seed)
         prompt = self.codec.opening_ids(dialogue) if self.config.context.mode == "full" else []
         return _Live(episode, dialogue, assignment.noise, prompt)
@@ -155,6 +157,7 @@ class Collector:
             )
         )
         live.episode.success = result.success
+        live.episode.score = result.score
         if self.config.context.mode == "full":
             live.tokens = prompt[len(live.prompt_ids) :] + reply.ids + separator + observation
             if not result.done:

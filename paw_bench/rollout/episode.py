@@ -54,6 +54,8 @@ class Episode:
     seed: int
     turns: list[Turn] = field(default_factory=list)
     success: bool = False
+    score: float | None = None
+    """The environment's grade of the whole episode, 0 to 1, where it gives one."""
     redone: int = 0
     """How often a lost environment worker made the episode be replayed."""
 

@@ -3,19 +3,20 @@
 `chat` follows the content of the prompts of the paper's setting (role, task, steps taken, the last k observation-action
 pairs, current observation, admissible actions; reply with think and action tags). `compact` says the same in the few
 tokens that a model of a million parameters reads: no instructions, the room's places once, the other admissible actions
-grouped by verb, the reply is the action itself.
+grouped by verb, the reply is the action itself. What differs between environments is in `paw_bench.envs.words`.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby
 
 from paw_bench.config.schema import PromptConfig
+from paw_bench.envs.alfworld.definition import ALFWORLD
+from paw_bench.envs.words import Words
 
-_TASK = re.compile(r"Your task is to: (.*?)\.?\s*$", re.DOTALL)
-_ACTION_TAGS = re.compile(r"<think>.*?</think>.*?<action>(.*?)</action>", re.DOTALL | re.IGNORECASE)
 _UNLISTED = ("look", "inventory", "help")
 """Actions that the compact style leaves out of its list (they stay playable)."""
 
@@ -28,6 +29,8 @@ class Dialogue:
     admissible: tuple[str, ...]
     history: list[tuple[str, str]] = field(default_factory=list)
     """(action, observation that answered it), oldest first."""
+    words: Words = ALFWORLD.words
+    """How the environment wants its turns told."""
     places: tuple[str, ...] = field(init=False)
     """Where one can go: the receptacles of the room, the one where the agent stands included."""
 
@@ -37,13 +40,13 @@ class Dialogue:
     @property
     def task(self) -> str:
         """The instruction, e.g. `put a clean apple in fridge`."""
-        found = _TASK.search(self.opening)
+        found = self.words.instruction.search(self.opening)
         return found.group(1).strip() if found else self.opening.strip()
 
     @property
     def room(self) -> str:
         """The opening observation without the instruction."""
-        return _TASK.sub("", self.opening).strip()
+        return self.words.instruction.sub("", self.opening).strip()
 
     def answer(self, action: str, observation: str, admissible: tuple[str, ...]) -> None:
         """Record a played action and what came back."""
@@ -63,22 +66,33 @@ def opening_prompt(dialogue: Dialogue, prompt: PromptConfig) -> str:
 
 def admissible_suffix(dialogue: Dialogue, prompt: PromptConfig) -> str:
     """What follows an observation in a full-context episode: the admissible actions, or nothing."""
-    if not prompt.admissible:
+    if not (prompt.admissible and dialogue.words.listed):
         return ""
     if prompt.style == "compact":
-        return "\n" + grouped_by_verb(dialogue.admissible)
+        return "\n" + _compact_list(dialogue)
     return "\nYour admissible actions of the current situation are: " + _listed(dialogue.admissible) + "."
 
 
-def action_of(reply: str, prompt: PromptConfig) -> tuple[str, bool]:
+def action_of(reply: str, prompt: PromptConfig, words: Words = ALFWORLD.words) -> tuple[str, bool]:
     """The action in a reply, and whether the reply has the required form (think and action tags, for `chat`)."""
     if prompt.style == "compact":
         return reply.strip(), True
-    found = _ACTION_TAGS.search(reply)
+    found = _tagged(words.tags).search(reply)
     if found:
-        return found.group(1).strip().lower(), True
+        tag, said = found.group(1).lower(), found.group(2).strip().lower()
+        return said if len(words.tags) == 1 else f"{tag}[{said}]", True
     # What is played when the tags are missing: the end of the reply, as agents of this setting do.
     return reply.strip().lower()[-30:], False
+
+
+def said_as(action: str, prompt: PromptConfig, words: Words) -> str:
+    """An action as the policy would have to write it: what `action_of` reads back."""
+    if prompt.style == "compact":
+        return action
+    tag, said = words.tags[0], action
+    if len(words.tags) > 1:
+        tag, _, said = action.removesuffix("]").partition("[")
+    return f"<think></think><{tag}>{said}</{tag}>"
 
 
 def grouped_by_verb(admissible: tuple[str, ...]) -> str:
@@ -86,6 +100,15 @@ def grouped_by_verb(admissible: tuple[str, ...]) -> str:
     here = (action for action in admissible if action not in _UNLISTED and not action.startswith("go to "))
     groups = groupby(sorted(_verb_and_object(action) for action in here), key=lambda pair: pair[0])
     return "; ".join(f"{verb} " + " ".join(what for _, what in pairs) for verb, pairs in groups)
+
+
+@cache
+def _tagged(tags: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"<think>.*?</think>.*?<({'|'.join(tags)})>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
+
+
+def _compact_list(dialogue: Dialogue) -> str:
+    return grouped_by_verb(dialogue.admissible) if dialogue.words.by_verb else "; ".join(dialogue.admissible)
 
 
 def _verb_and_object(action: str) -> tuple[str, str]:
@@ -97,17 +120,17 @@ def _verb_and_object(action: str) -> tuple[str, str]:
 def _compact(dialogue: Dialogue, prompt: PromptConfig, turns: int) -> str:
     first = max(0, len(dialogue.history) - turns)
     lines = [dialogue.task]
-    # The list of places says what the opening says of the room.
-    if prompt.admissible:
+    listed = prompt.admissible and dialogue.words.listed
+    opening = dialogue.room
+    if listed and dialogue.words.by_verb:
+        # The list of places says what the opening says of the room.
         lines.append("go to " + " ".join(dialogue.places))
-        opening = dialogue.room.split(".")[0] + "."
-    else:
-        opening = dialogue.room
+        opening = opening.split(".")[0] + "."
     lines.append(dialogue.history[first - 1][1] if first else opening)
     for action, observation in dialogue.history[first:]:
         lines += [f"> {action}", observation]
-    if prompt.admissible:
-        lines.append(grouped_by_verb(dialogue.admissible))
+    if listed:
+        lines.append(_compact_list(dialogue))
     return "\n".join(lines)
 
 
@@ -116,8 +139,8 @@ def _chat(dialogue: Dialogue, prompt: PromptConfig, turns: int) -> str:
     first = max(0, steps - turns)
     observations = [dialogue.room] + [observation for _, observation in dialogue.history]
     parts = [
-        "You are an expert agent operating in the ALFRED Embodied Environment.",
-        f"Your task is to: {dialogue.task}.",
+        dialogue.words.role,
+        dialogue.words.task.format(dialogue.task),
     ]
     if steps:
         parts.append(f"Prior to this step, you have already taken {steps} step(s).")
@@ -128,12 +151,9 @@ def _chat(dialogue: Dialogue, prompt: PromptConfig, turns: int) -> str:
         ]
         parts.append(f"Below are the most recent {steps - first} observations and actions: " + " ".join(pairs))
     parts.append(f"You are now at step {steps + 1} and your current observation is: {observations[-1]}")
-    if prompt.admissible:
+    if prompt.admissible and dialogue.words.listed:
         parts.append(f"Your admissible actions of the current situation are: {_listed(dialogue.admissible)}.")
-    parts.append(
-        "Now take an action. First reason step by step about the situation, inside <think> </think> tags. Then choose "
-        "one admissible action and give it inside <action> </action> tags."
-    )
+    parts.append(dialogue.words.ask)
     return "\n".join(parts)
 
 

@@ -119,17 +119,17 @@ class _Times:
 
 
 def _calibrated(config: RunConfig, speed: Speed | None) -> _Times:
-    if speed is None:
+    if speed is None or config.experiment.environment.name != "alfworld":  # the calibration played ALFWorld
         return _Times(None, None, None, "no measurement")
     experiment = config.experiment
-    algorithm, games = experiment.algorithm, experiment.environment.games
+    algorithm = experiment.algorithm
     longer = experiment.environment.max_turns / speed.max_turns
     update = evaluation = None
     if speed.rollout_seconds_per_episode is not None and speed.training_seconds_per_episode is not None:
         episode = speed.rollout_seconds_per_episode + algorithm.epochs * speed.training_seconds_per_episode
         update = algorithm.groups * algorithm.group_size * longer * episode
     if speed.evaluation_seconds_per_episode is not None:
-        played = experiment.evaluation.games or getattr(games, experiment.evaluation.panel)
+        played = experiment.evaluation.games or experiment.environment.panel_sizes[experiment.evaluation.panel]
         evaluation = played * longer * speed.evaluation_seconds_per_episode
     return _Times(speed.startup_seconds, update, evaluation, "no measurement" if update is None else "calibration")
 

@@ -22,6 +22,7 @@ LATER_KEYS: dict[str, Any] = {
             "gae_lambda": 1.0,
         },
     },
+    "environment": {"options": {}},
     "model": {"lora_rank": None, "lora_alpha": 32.0},
     "world_model": {
         "loss": {"q": 0.7},

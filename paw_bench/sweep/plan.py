@@ -71,7 +71,9 @@ def plan(file: ExperimentFile) -> Plan:
 
 def undeclared(base: Delta, arm: Delta, named: frozenset[Key]) -> list[str]:
     """Dotted keys in which a resolved arm differs from the base although its delta does not name them."""
-    return [".".join(key) for key in differences(base, arm) if key not in named]
+    # An arm that names another environment has that one's options.
+    implied = ("environment", "options") if ("environment", "name") in named else None
+    return [".".join(key) for key in differences(base, arm) if key not in named and key[:2] != implied]
 
 
 def _prove(arm: str, base: Delta, config: Delta, layer: Layer) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from paw_bench.config.load import load_experiment_file
+from paw_bench.config.schema import EnvironmentConfig
+from paw_bench.envs.definition import definition
 from paw_bench.errors import ConfigError, UserError
 from paw_bench.models import EMBEDDED, locate
 from paw_bench.sweep.plan import Plan, PlannedRun, plan
@@ -38,9 +40,9 @@ def missing_requirements(planned: Plan) -> list[Requirement]:
     Raises ConfigError for a model folder that is not there, which no other machine would mend.
     """
     by_model = {run.config.experiment.model.name: run for run in planned.runs}
-    needs_data = any(run.config.experiment.environment.games.source == "data" for run in planned.runs)
+    environments = {repr(run.config.experiment.environment): run.config.experiment.environment for run in planned.runs}
     found = [_gpus(planned.file.execution.gpus), *(_model(run, planned) for run in by_model.values())]
-    found += [_data()] if needs_data else []
+    found += [_data(environment) for environment in environments.values()]
     return [requirement for requirement in found if requirement is not None]
 
 
@@ -114,14 +116,9 @@ def _hub_cache() -> Path:
     return Path(hub).expanduser()
 
 
-def _data() -> Requirement | None:
-    given = os.environ.get("ALFWORLD_DATA")
-    if given and Path(given).expanduser().joinpath("json_2.1.1").is_dir():
-        return None
-    found = f"ALFWORLD_DATA={given} has no folder json_2.1.1" if given else "ALFWORLD_DATA is not set"
-    if given and not Path(given).expanduser().is_dir():
-        found = f"ALFWORLD_DATA={given} is not there"
-    return Requirement("data", "the ALFWorld games", found, "alfworld-download, and set ALFWORLD_DATA to its folder")
+def _data(environment: EnvironmentConfig) -> Requirement | None:
+    missing = definition(environment.name).missing(environment)
+    return Requirement("data", missing.needs, missing.found, missing.remedy) if missing else None
 
 
 def _command_for_here(planned: Plan) -> str | None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from paw_bench.config.schema import ExperimentConfig
+from paw_bench.envs.definition import definition
 from paw_bench.rollout.episode import Episode, Source
 from paw_bench.rollout.rows import Row
 from paw_bench.world_model.balance import constant, reward_adaptive, scheduled
@@ -195,7 +196,7 @@ def _lambdas(episodes: Sequence[Episode], experiment: ExperimentConfig, update: 
         return constant(value, groups=groups)
     returns = torch.tensor([e.env_return - e.penalty * balance.include_penalty for e in episodes], dtype=torch.float64)
     group = torch.tensor([episode.group for episode in episodes])
-    max_return = balance.max_return or experiment.environment.success_reward
+    max_return = balance.max_return or definition(experiment.environment.name).max_return(experiment.environment)
     if balance.over == "update":
         return reward_adaptive(returns, torch.zeros_like(group), groups=1, max_return=max_return).expand(groups)
     return reward_adaptive(returns, group, groups=groups, max_return=max_return)

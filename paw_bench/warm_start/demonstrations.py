@@ -6,11 +6,11 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from paw_bench.envs.alfworld.demonstrator import Demonstrator
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.envs.protocol import Task
 from paw_bench.rollout.prompts import Dialogue
 from paw_bench.warm_start.config import DemonstrationConfig
-from paw_bench.warm_start.demonstrator import Demonstrator
 from paw_bench.warm_start.examples import DemonstratedTurn, Demonstration
 
 _AT_ONCE = 48

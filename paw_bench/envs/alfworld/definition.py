@@ -1,0 +1,68 @@
+"""ALFWorld as an environment of the suite. Its settings are in `environment.games`; it has no options."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from paw_bench.config.schema import EnvironmentConfig
+from paw_bench.config.section import Section
+from paw_bench.envs.alfworld.files import DATA_FOLDER, GAME_FILE, TASK_TYPE_NAMES
+from paw_bench.envs.definition import Definition, Listed, Missing
+from paw_bench.envs.protocol import Environment, Player, StepResult, Task
+from paw_bench.envs.words import Words
+
+_VARIABLE = "ALFWORLD_DATA"
+
+
+class Alfworld(Definition):
+    """Text games in rooms."""
+
+    options = Section
+    panels = ("train", "tune", "valid_seen", "valid_unseen")
+    task_types = TASK_TYPE_NAMES
+    words = Words(role="You are an expert agent operating in the ALFRED Embodied Environment.", by_verb=True)
+
+    def sizes(self, config: EnvironmentConfig) -> dict[str, int]:
+        """The sizes in `environment.games`."""
+        return {name: getattr(config.games, name) for name in self.panels}
+
+    def tasks(self, config: EnvironmentConfig, cache: Path) -> dict[str, list[Listed]]:
+        """Procedural games, made once into `cache`, or the original ones."""
+        from paw_bench.envs.alfworld.data import original_games
+        from paw_bench.envs.alfworld.library import procedural_games
+
+        original = config.games.source == "data"
+        games = original_games(config.games) if original else procedural_games(config.games, cache)
+        return {
+            name: [
+                Listed(Task(game.task_id, game.task_type, str(game.folder / GAME_FILE)), game.sha256) for game in split
+            ]
+            for name, split in games.items()
+        }
+
+    def make(self, config: EnvironmentConfig) -> Environment:
+        """The caching engine."""
+        from paw_bench.envs.alfworld.adapter import AlfworldEnvironment
+
+        return AlfworldEnvironment(config)
+
+    def player(self, config: EnvironmentConfig, task: Task, opening: StepResult) -> Player:
+        """The blind demonstrator."""
+        from paw_bench.envs.alfworld.demonstrator import Demonstrator
+
+        found = self.words.instruction.search(opening.observation)
+        return Demonstrator.start(found[1] if found else "", opening.admissible)
+
+    def missing(self, config: EnvironmentConfig) -> Missing | None:
+        """The original games, where the config asks for them."""
+        given = os.environ.get(_VARIABLE)
+        if config.games.source != "data" or (given and Path(given).expanduser().joinpath(DATA_FOLDER).is_dir()):
+            return None
+        found = f"{_VARIABLE}={given} has no folder {DATA_FOLDER}" if given else f"{_VARIABLE} is not set"
+        if given and not Path(given).expanduser().is_dir():
+            found = f"{_VARIABLE}={given} is not there"
+        return Missing("the ALFWorld games", found, "alfworld-download, and set ALFWORLD_DATA to its folder")
+
+
+ALFWORLD = Alfworld()
