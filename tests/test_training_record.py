@@ -23,7 +23,7 @@ def test_record_counts_the_update(tmp_path, mode):
     episodes = collect_from(tiny_model(), config)(1)
     turns = [turn for episode in episodes for turn in episode.turns]
     record = records_of(config, tmp_path)[0]
-    assert (record["update"], record["episodes"]) == (1, 8)
+    assert (record["update"], record["episodes"], record["tasks"]) == (1, 8, 2)
     assert record["rows"] == (8 if mode == "full" else len(turns))
     assert record["success"] == pytest.approx(sum(episode.success for episode in episodes) / 8)
     assert record["reward"] == pytest.approx(10 * record["success"])

@@ -53,6 +53,7 @@ def update_record(
     return {
         "update": update,
         "episodes": len(episodes),
+        "tasks": len({episode.task_id for episode in episodes}),
         "success": fmean(episode.success for episode in episodes),
         "reward": fmean(episode.env_return for episode in episodes),
         "penalty": fmean(episode.penalty for episode in episodes),

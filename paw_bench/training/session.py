@@ -82,7 +82,7 @@ class Session:
         return min(*stops, self.experiment.training.updates)
 
     def _train_to(self, update: int) -> None:
-        """Train, then take a checkpoint. Raises `TrainingStopped`; its reason says what the next attempt begins with."""
+        """Train, then take a checkpoint. Raises `TrainingStopped`, which says what the next attempt begins with."""
         try:
             self.trainer.train_to(update)
             self._checkpoint()
