@@ -25,6 +25,7 @@ from paw_bench.rollout.rows import rows_of
 from paw_bench.training.advantages.gigpo import step_advantages
 from paw_bench.training.advantages.rows import row_advantages
 from paw_bench.training.arguments import arguments_of
+from paw_bench.training.columns import WorldModelColumns
 from paw_bench.training.mixin import WorldModelMixin
 from paw_bench.training.ppo import advantages_of_rows
 
@@ -94,9 +95,10 @@ def test_rloo_on_single_turns_trains_to_the_same_bits_as_plain_trl(tmp_path, alg
 
 
 @pytest.mark.parametrize("mode", ["full", "window"])
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", ["grpo", *ALGORITHMS])
 def test_the_disabled_mixin_leaves_the_bits_as_they_are(tmp_path, monkeypatch, mode, name):
-    config = run_config(mode, algorithm=ALGORITHMS[name], updates=UPDATES)
+    """Against the same trainer without the term's columns in its batches, and without the mixin's loss."""
+    config = run_config(mode, algorithm=ALGORITHMS.get(name), updates=UPDATES)
 
     def trained():
         model = tiny_model()
@@ -105,6 +107,7 @@ def test_the_disabled_mixin_leaves_the_bits_as_they_are(tmp_path, monkeypatch, m
 
     with_mixin = trained()
     monkeypatch.setattr(WorldModelMixin, "_compute_loss", lambda self, model, inputs: self._rl_loss(model, inputs))
+    monkeypatch.setattr(WorldModelColumns, "by_row", lambda self: {})
     assert torch.equal(trained(), with_mixin)
     assert not torch.equal(with_mixin[: len(parameters(tiny_model()))], parameters(tiny_model()))
 

@@ -1,6 +1,7 @@
 """Properties of an update's world-model weights, from episodes to columns."""
 
 import math
+import statistics
 
 import pytest
 import torch
@@ -66,6 +67,33 @@ def test_a_permutation_of_the_groups_changes_no_weight(episodes, order, normalis
     permuted = [moved(episode, order[episode.group]) for episode in episodes]
     loss = {"normaliser": normaliser}
     assert weight_by_transition(permuted, loss=loss) == pytest.approx(weight_by_transition(episodes, loss=loss))
+
+
+@given(updates(), st.sampled_from([1.0, 10.0]), st.sampled_from([None, 4.0, 40.0]), st.booleans())
+def test_lambda_is_in_reach_of_the_environments_own_return(episodes, success_reward, max_return, penalties_count):
+    """R_max is the success reward of the environment (10 ALFWorld, 1 search QA) unless the config names another."""
+    for episode in episodes:
+        for own in episode.turns:
+            own.reward, own.penalty = own.reward / 10.0 * success_reward, 0.3
+    config = run_config(
+        algorithm={"groups": GROUPS, "group_size": SIZE},
+        world_model={
+            "enabled": True,
+            "selection": {"score": "none", "alpha": 1.0},
+            "balance": {"max_return": max_return, "include_penalty": penalties_count},
+        },
+    )
+    environment = config.experiment.environment.model_copy(update={"success_reward": success_reward})
+    experiment = config.experiment.model_copy(update={"environment": environment})
+    rows = rows_of(episodes, "window")
+    columns = world_model_columns(rows, episodes, experiment, update=1)
+    for group in range(GROUPS):
+        own = [episode for episode in episodes if episode.group == group]
+        returns = [episode.env_return - penalties_count * episode.penalty for episode in own]
+        expected = min(max(1 - statistics.fmean(returns) / (max_return or success_reward), 0.0), 1.0)
+        weights = [w.sum() for w, row in zip(columns.weights, rows, strict=True) if row.group == group]
+        # Two optimizer steps, a third of the mean over the groups.
+        assert sum(weights) == pytest.approx(2 * expected / GROUPS, rel=1e-5, abs=1e-7)
 
 
 @given(updates())

@@ -2,7 +2,6 @@
 
 import math
 import statistics
-from dataclasses import replace
 
 import pytest
 import torch
@@ -11,8 +10,6 @@ from training_data import (
     collect_from,
     full_log_softmax,
     gradients_of_steps,
-    make_trainer,
-    parameters,
     reference_gradient,
     run_config,
     tiny_model,
@@ -157,46 +154,3 @@ def test_no_split_changes_the_gradient_of_an_update(tmp_path, mode, loss_type):
     whole = update_gradient(1, 64)
     for steps, micro_batch_rows in [(1, 3), (1, 1), (2, 4), (4, 1)]:
         assert_same_gradient(update_gradient(steps, micro_batch_rows), whole)
-
-
-def test_appended_observations_do_not_change_the_gradient_of_the_actions(tmp_path):
-    config, model = run_config(algorithm=ONE_STEP), tiny_model()
-    episodes = off_policy_episodes(model, config)
-    bare = [
-        replace(episode, turns=[replace(turn, observation_ids=[], separator_ids=[]) for turn in episode.turns])
-        for episode in episodes
-    ]
-    with_observations, without = (
-        gradients_of_steps(config, model, tmp_path, lambda _, e=e: e)[0] for e in (episodes, bare)
-    )
-    assert_same_gradient(with_observations, without)
-
-
-@pytest.mark.parametrize("mode", ["full", "window"])
-@pytest.mark.parametrize("normaliser", ["transition", "sequence"])
-def test_only_actions_and_observations_have_a_gradient(tmp_path, mode, normaliser):
-    """RL reaches action tokens only, the world-model term observation tokens only; the rest has none."""
-    world_model = {"enabled": True, "loss": {"kind": "ce", "normaliser": normaliser}}
-    config, model = run_config(mode, algorithm=ONE_STEP, world_model=world_model, micro_batch_rows=64), tiny_model()
-    episodes = off_policy_episodes(model, config)
-    trainer = make_trainer(config, model, tmp_path, collect=lambda _: episodes)
-    seen = []
-    compute = trainer._compute_loss
-
-    def spying(model, inputs):
-        loss = compute(model, inputs)
-        gradient = torch.autograd.grad(loss, trainer._tapped[0], retain_graph=True)[0]
-        seen.append((inputs, gradient))
-        return loss
-
-    trainer._compute_loss = spying
-    trainer.train_to(1)
-    inputs, gradient = seen[0]
-    action = (inputs["tool_mask"] * inputs["completion_mask"]).bool()
-    observed = inputs["wm_observed"].bool()
-    selected = inputs["wm_weights"] > 0
-    assert not (action & observed).any()
-    assert (gradient[selected] != 0).all()
-    assert (gradient[action] != 0).any()
-    assert (gradient[~action & ~selected] == 0).all()
-    assert parameters(model).isfinite().all()

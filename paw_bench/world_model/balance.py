@@ -12,6 +12,7 @@ from torch import Tensor
 def reward_adaptive(returns: Tensor, group: Tensor, *, groups: int, max_return: float) -> Tensor:
     """lambda_g = 1 - mean over the group's episodes of R(tau) / R_max, clamped to [0, 1]; shape (groups,).
 
+    PaW section "reward-adaptive balance"; the clamp is for returns below 0 (penalties) or above R_max.
     `returns` (E,) are the episodes' returns, `group` (E,) their groups. A group that always wins gets 0.
     """
     total = torch.zeros(groups, dtype=torch.float64).index_add_(0, group, returns.double())
@@ -20,7 +21,7 @@ def reward_adaptive(returns: Tensor, group: Tensor, *, groups: int, max_return: 
 
 
 def constant(value: float, *, groups: int) -> Tensor:
-    """The same lambda for every group (Echo: 0.05); shape (groups,)."""
+    """The same lambda for every group (Echo, arXiv 2605.24517: 0.05); shape (groups,)."""
     return torch.full((groups,), value, dtype=torch.float64)
 
 

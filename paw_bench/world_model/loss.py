@@ -15,8 +15,8 @@ def token_loss(kind: LossKind, logps: Tensor, *, rho: float, q: float) -> tuple[
 
     `logps` are the log-probabilities of the labels under the untempered softmax.
 
-    - `cmae`: m (1 - p) with m = 1[p <= rho]: tokens that are already predicted are clipped. The mask carries no
-      gradient, so the gradient with respect to the label's logit is -m p (1 - p).
+    - `cmae`: m (1 - p) with m = 1[p <= rho] (PaW section "noise-tolerant loss"): tokens that are already predicted are
+      clipped. The mask carries no gradient, so the gradient with respect to the label's logit is -m p (1 - p).
     - `mae`: 1 - p (cmae with rho = 1).
     - `ce`: -log p, whose gradient is -(1 - p).
     - `gce`: (1 - p^q) / q, generalised cross-entropy (arXiv 1805.07836, eq. 6), whose gradient is -p^q (1 - p): `mae`

@@ -29,6 +29,8 @@ def transition_scores(
 ) -> Tensor:
     """Score of each of the pool's `count` transitions, float64 of shape (count,).
 
+    PaW section "action-entropy selection", and controls of ours.
+
     `logprobs` and `entropies` (nats) are those of the pool's A action tokens, `transition` the transition that each
     belongs to; all of shape (A,). With n action tokens of probability q_i and full-vocabulary entropy H_i:
 
@@ -53,7 +55,8 @@ def transition_scores(
 def select(scores: Tensor, alpha: float) -> Tensor:
     """Mask (N,) of the ceil(alpha * N) highest scores; equal scores are kept in the pool's order.
 
-    `scores` has shape (N,), in the pool's order (group, episode, turn). Paper: top fraction alpha of P.
+    `scores` has shape (N,), in the pool's order (group, episode, turn). PaW section "action-entropy selection": the
+    top fraction alpha of P.
     """
     # The allowance keeps 0.1 * 30 = 3.0000000000000004 from becoming 4.
     keep = math.ceil(alpha * len(scores) - 1e-9)

@@ -19,6 +19,7 @@ def shuffled(observations: Sequence[Tokens], *, seed: int, update: int) -> list[
 
     Where more than half of the pool reads the same (M of N), exactly 2M - N must keep that text; no more do. The
     token count over the pool is unchanged. Keyed by seed and update. `observations`: one list of ids a transition.
+    The control of arXiv 2607.21273; how clashes are mended is ours.
     """
     content = _content_ids(observations)
     generator = keyed_generator("shuffled targets", seed=seed, update=update)
@@ -34,7 +35,7 @@ def shuffled(observations: Sequence[Tokens], *, seed: int, update: int) -> list[
 
 
 def random_tokens(observations: Sequence[Tokens], vocabulary: Sequence[int], *, seed: int, update: int) -> list[Tokens]:
-    """Token ids drawn uniformly from `vocabulary` (no special tokens), as many as each observation has."""
+    """Token ids drawn uniformly from `vocabulary` (no special tokens), as many as each observation has (ours)."""
     generator = keyed_generator("random targets", seed=seed, update=update)
     ids = np.asarray(vocabulary)
     return [generator.choice(ids, size=len(observation)).tolist() for observation in observations]

@@ -41,7 +41,7 @@ NOTHING = Diagnostics(0.0, 0.0, 0.0, 0.0, 0.0)
 def world_model_term(
     logps: Tensor, *, weights: Tensor, measure: Tensor, observed: Tensor, kind: LossKind, rho: float, q: float
 ) -> tuple[Tensor, Diagnostics]:
-    """Sum of w * l over a micro-batch, and its diagnostics.
+    """Sum of w * l over a micro-batch (its part of the PaW section "total"), and its diagnostics.
 
     All tensors have shape (B, T). `logps`: label log-probabilities of the training forward pass. `weights`: the
     fixed weights of `observation_weights` (0 elsewhere). `measure`: 1 / (selected * |o|) on the observation tokens

@@ -34,9 +34,10 @@ def observation_weights(
     `selected` (bool), `group`, `episode` and `lengths` (observation tokens |o|, at least 1) have shape (N,);
     `lambdas` has shape (groups,); `steps` is k, the optimizer steps of one pass over the update.
 
-    - `transition` (PaW): w = k * lambda_g / (groups * selected_g * |o|), selected_g the selected transitions of g.
-    - `sequence` (Echo): w = k * lambda_g / (groups * episodes_g * O_e), O_e all observation tokens of the episode,
-      selected or not, and episodes_g the episodes of g with a selected transition.
+    - `transition`: w = k * lambda_g / (groups * selected_g * |o|), selected_g the selected transitions of g.
+      PaW section "total".
+    - `sequence`: w = k * lambda_g / (groups * episodes_g * O_e), O_e all observation tokens of the episode,
+      selected or not, and episodes_g the episodes of g with a selected transition. Echo (arXiv 2605.24517).
 
     The mean over groups counts every group: one without a selected transition adds nothing (it drops its term).
     """
