@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -198,7 +199,7 @@ def checked(values: Sequence[Any], name: str, dtype: str, *, source: str) -> np.
         raise ValueError(f"{source}: {name} has an integer of more than 64 bits") from None
     wrong = np.isinf(array)
     if name in LIMITS:
-        wrong |= (array < -_ROUNDING) | (array > LIMITS[name] + _ROUNDING)
+        wrong |= (array < _range(name)[0]) | (array > _range(name)[1])
     if wrong.any():
         place = int(wrong.argmax())
         limit = f"at most {LIMITS[name]:g} and " if math.isfinite(LIMITS.get(name, math.inf)) else ""
@@ -208,15 +209,68 @@ def checked(values: Sequence[Any], name: str, dtype: str, *, source: str) -> np.
     return array
 
 
+def checked_columns(values: Mapping[str, Sequence[Any]], columns: Columns, *, source: str) -> Table:
+    """`checked` of every column of `values`, which all have the same length; one that is not in `columns` holds floats.
+
+    Floats are looked at together: it is what most of a sweep's files consist of.
+    """
+    floats = [name for name in values if columns.get(name, "float64") == "float64"]
+    block = _floats([values[name] for name in floats], floats)
+    if block is None:
+        return {name: checked(own, name, columns.get(name, "float64"), source=source) for name, own in values.items()}
+    found = dict(zip(floats, block, strict=True))
+    return {
+        name: found[name] if name in found else checked(own, name, columns[name], source=source)
+        for name, own in values.items()
+    }
+
+
+def _floats(columns: Sequence[Sequence[Any]], names: Sequence[str]) -> np.ndarray | None:
+    """Columns x records; None where a value cannot be right, which `checked` then names."""
+    if not _ACCEPTED["float64"].issuperset(map(type, chain.from_iterable(columns))):
+        return None
+    try:
+        array = np.array(columns, dtype="float64").reshape(len(names), len(columns[0]) if columns else 0)
+    except OverflowError:
+        return None
+    low, high = np.array([_range(name) for name in names]).reshape(-1, 2, 1).swapaxes(0, 1)
+    return None if (np.isinf(array) | (array < low) | (array > high)).any() else array
+
+
+def _range(name: str) -> tuple[float, float]:
+    """The least and the largest value of a column."""
+    return (-_ROUNDING, LIMITS[name] + _ROUNDING) if name in LIMITS else (-math.inf, math.inf)
+
+
 def _place(place: int, values: Sequence[Any]) -> str:
     return f" (record {place + 1} of {len(values)})" if len(values) > 1 else ""
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Columns, *, source: str) -> Table:
     """The checked `columns` of `rows`; what else the rows hold is left out."""
-    return {
-        name: checked([row.get(name) for row in rows], name, dtype, source=source) for name, dtype in columns.items()
-    }
+    return checked_columns({name: [row.get(name) for row in rows] for name in columns}, columns, source=source)
+
+
+class Texts:
+    """Text columns as numbers: a text that comes a million times takes the time and the memory of one."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, int] = {}
+
+    def encoded(self, part: Table, columns: Columns) -> Table:
+        """The table with codes in the place of its texts."""
+        return {name: self.codes(own) if columns.get(name) == "str" else own for name, own in part.items()}
+
+    def codes(self, values: Sequence[str] | np.ndarray) -> np.ndarray:
+        """The code of each text."""
+        known = self._codes
+        for text in dict.fromkeys(values):
+            known.setdefault(text, len(known))
+        return np.fromiter(map(known.__getitem__, values), dtype="int32", count=len(values))
+
+    def decoded(self, codes: np.ndarray) -> pd.Series:
+        """The texts again."""
+        return pd.Series(list(self._codes), dtype="str").array.take(codes)
 
 
 def frame(
@@ -227,26 +281,26 @@ def frame(
     return _typed(table(list(rows), types, source=source), types)
 
 
-def joined(keys: Sequence[Mapping[str, Any]], tables: Sequence[Table], columns: Columns) -> pd.DataFrame:
-    """One frame of the runs' tables, each with its run's `RUN_KEY` from `keys`.
+def joined(keys: Sequence[Mapping[str, Any]], tables: Sequence[Table], columns: Columns, texts: Texts) -> pd.DataFrame:
+    """One frame of the runs' tables, whose texts `texts` has encoded, each with its run's `RUN_KEY` from `keys`.
 
     The columns are `columns`; numbers beyond them follow in alphabetical order, NaN in runs that do not have them.
     """
     lengths = [len(next(iter(part.values()), ())) for part in tables]
     names = [name for name in columns if name not in RUN_KEY]
     extra = sorted({name for part in tables for name in part}.difference(columns))
-    data: Table = {}
+    data: dict[str, Any] = {}
     for name, dtype in RUN_KEY.items():
-        data[name] = np.repeat(
-            np.array([key[name] for key in keys], dtype="int64" if dtype == "int64" else "object"), lengths
-        )
+        own = [key[name] for key in keys]
+        data[name] = np.repeat(texts.codes(own) if dtype == "str" else np.array(own, dtype=dtype), lengths)
+    filled = [(part, length) for part, length in zip(tables, lengths, strict=True) if length]
     for name in (*names, *extra):
-        parts = [
-            part.get(name, np.full(length, np.nan)) for part, length in zip(tables, lengths, strict=True) if length
-        ]
-        data[name] = np.concatenate(parts) if parts else np.array([])
-    return _typed(data, {**columns, **dict.fromkeys(extra, "float64")})
+        parts = [part[name] if name in part else np.full(length, np.nan) for part, length in filled]
+        data[name] = np.concatenate(parts) if parts else np.array([], dtype="int32")
+    types = {**columns, **dict.fromkeys(extra, "float64")}
+    data = {name: texts.decoded(own) if types[name] == "str" else own for name, own in data.items()}
+    return _typed(data, types)
 
 
-def _typed(data: Table, types: Columns) -> pd.DataFrame:
+def _typed(data: Mapping[str, Any], types: Columns) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(data[name], dtype=dtype) for name, dtype in types.items()})

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.files import check_file, strangers
-from analysis.frames import EPISODES, EVALUATION, FIXED_TRANSITIONS, METRICS, RUNS, frame, joined
+from analysis.frames import EPISODES, EVALUATION, FIXED_TRANSITIONS, METRICS, RUNS, Texts, frame, joined
 from analysis.plan import read_plan
 from analysis.record_frames import Row
 from analysis.records import condition_of, read_run
@@ -89,9 +89,9 @@ def load(path: Path | str) -> Results:
             "give the folder of a sweep, results/runs/<experiment>-<scale>, or start one with: paw-bench sweep",
         )
     plan = read_plan(sweep)
-    seen: dict[str, str] = {}
+    texts = Texts()
     with _without_collector():
-        read = [read_run(sweep.run_path(run["run_id"]), run, seen) for run in plan.runs]
+        read = [read_run(sweep.run_path(run["run_id"]), run, texts) for run in plan.runs]
     for records in read:
         records.run["seconds_predicted"] = plan.seconds_run[records.run["arm"]]
     axes = tuple(dict.fromkeys(key for run in plan.runs for key in run["axes"]))
@@ -109,10 +109,10 @@ def load(path: Path | str) -> Results:
         seconds_predicted=math.nan if plan.seconds_total is None else plan.seconds_total,
         parallel=plan.parallel,
         runs=frame([*keys, *unplanned], RUNS, axes),
-        evaluation=joined(keys, [records.evaluation for records in read], EVALUATION),
-        metrics=joined(keys, [records.metrics for records in read], METRICS),
-        episodes=joined(keys, [records.episodes for records in read], EPISODES),
-        fixed_transitions=joined(keys, [records.fixed_transitions for records in read], FIXED_TRANSITIONS),
+        evaluation=joined(keys, [records.evaluation for records in read], EVALUATION, texts),
+        metrics=joined(keys, [records.metrics for records in read], METRICS, texts),
+        episodes=joined(keys, [records.episodes for records in read], EPISODES, texts),
+        fixed_transitions=joined(keys, [records.fixed_transitions for records in read], FIXED_TRANSITIONS, texts),
         problems=(*(problem for records in read for problem in records.problems), *problems),
     )
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from functools import cache
+from itertools import compress
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,7 @@ from analysis.frames import (
     SPARSE,
     Columns,
     Table,
-    checked,
+    checked_columns,
     table,
 )
 from paw_bench.store.jsonl import Record
@@ -60,10 +63,7 @@ def metrics_table(records: Sequence[Record]) -> tuple[Table, list[str]]:
     """
     columns = _without_key(METRICS)
     values = _columns(records, columns, source="metrics.jsonl") | _others(records, columns)
-    metrics = {
-        name: checked(column, name, columns.get(name, "float64"), source="metrics.jsonl")
-        for name, column in values.items()
-    }
+    metrics = checked_columns(values, columns, source="metrics.jsonl")
     if not np.array_equal(metrics["update"], np.arange(1, len(records) + 1)):
         raise ValueError("metrics.jsonl does not hold updates 1, 2, 3, ... once each")
     lines = []
@@ -77,43 +77,37 @@ def metrics_table(records: Sequence[Record]) -> tuple[Table, list[str]]:
     return metrics, lines
 
 
-def episodes_table(records: Sequence[Record], seen: dict[str, str]) -> Table:
-    """The columns of `episodes.jsonl`. Raises ValueError where an episode is there twice or a value cannot be right.
-
-    `seen`: texts that other runs had; equal ones share their memory.
-    """
+def episodes_table(records: Sequence[Record]) -> Table:
+    """The columns of `episodes.jsonl`. Raises ValueError where an episode is there twice or a value cannot be right."""
     columns = _without_key(EPISODES)
     values = _columns(records, {**columns, "seed": "int64"}, source="episodes.jsonl")
     values["episode_seed"] = values.pop("seed")
     values["task_type"] = [
         TASK_TYPES.get(kind, kind) if isinstance(kind, str) else kind for kind in values["task_type"]
     ]
-    episodes = {name: checked(values[name], name, dtype, source="episodes.jsonl") for name, dtype in columns.items()}
+    episodes = checked_columns({name: values[name] for name in columns}, columns, source="episodes.jsonl")
     if ALL in values["task_type"]:
         raise ValueError(f"episodes.jsonl: task_type is {ALL!r}, which stands for all of them")
     if len(set(zip(values["phase"], values["task_id"], values["episode_seed"], strict=True))) < len(records):
         raise ValueError("episodes.jsonl holds an episode twice")
-    for name, dtype in columns.items():
-        if dtype == "str":
-            episodes[name][:] = [seen.setdefault(text, text) for text in values[name]]
     return episodes
 
 
 def evaluation_rows(episodes: Table, ends: Ends) -> list[Row]:
     """Success by phase and task type, and over all, from the episodes. Raises ValueError where a phase mixes panels."""
     rows: list[Row] = []
-    for phase in dict.fromkeys(episodes["phase"].tolist()):
-        own = episodes["phase"] == phase
-        played = {name: episodes[name][own] for name in ("phase", "panel", "panel_hash", "task_type", "success")}
-        panels = set(zip(played["panel"], played["panel_hash"], strict=True))
-        if len(panels) > 1:
+    phases, types, success = (episodes[name].tolist() for name in ("phase", "task_type", "success"))
+    games, wins = Counter(zip(phases, types, strict=True)), Counter(compress(zip(phases, types, strict=True), success))
+    panels = set(zip(phases, episodes["panel"], episodes["panel_hash"], strict=True))
+    for phase in dict.fromkeys(phases):
+        (_, panel, panel_hash), *others = [own for own in panels if own[0] == phase]
+        if others:
             raise ValueError(f"episodes.jsonl: phase {phase!r} mixes panels")
-        panel, panel_hash = panels.pop()
-        types = {kind: played["task_type"] == kind for kind in sorted(set(played["task_type"]))}
-        for task_type, chosen in {**types, ALL: np.ones(len(played["phase"]), dtype=bool)}.items():
-            wins = played["success"][chosen]
+        counts = {kind: (wins[phase, kind], games[phase, kind]) for kind in sorted(set(types)) if games[phase, kind]}
+        counts[ALL] = tuple(map(sum, zip(*counts.values(), strict=True)))
+        for task_type, (won, played) in counts.items():
             row: Row = {"phase": phase, "update": update_of(phase, ends), "task_type": task_type}
-            row |= {"success": float(wins.mean()), "games": len(wins), "panel": panel, "panel_hash": panel_hash}
+            row |= {"success": won / played, "games": played, "panel": panel, "panel_hash": panel_hash}
             rows.append(row)
     return rows
 
@@ -174,33 +168,61 @@ def _without_key(columns: Columns) -> Columns:
     return {name: dtype for name, dtype in columns.items() if name not in RUN_KEY}
 
 
-def _columns(records: Sequence[Record], columns: Columns, *, source: str) -> dict[str, list[Any]]:
+def _columns(records: Sequence[Record], columns: Columns, *, source: str) -> dict[str, Sequence[Any]]:
     """The values of `columns`, None where one is missing; `group.name` is the value `name` of the object `group`.
 
     Raises ValueError where a group is something else than an object.
     """
-    groups: dict[str, list[Record]] = {}
-    values: dict[str, list[Any]] = {}
+    values: dict[str, Sequence[Any]] = {}
+    for group, names in _by_group(tuple(columns)).items():
+        parts = [record.get(group, {}) for record in records] if group else records
+        if not {dict}.issuperset(map(type, parts)):
+            raise ValueError(f"{source}: {group} is no group of values in every record")
+        dotted = [f"{group}.{name}" for name in names] if group else names
+        values |= zip(dotted, _values(parts, names), strict=True)
+    return {column: values[column] for column in columns}
+
+
+@cache
+def _by_group(columns: tuple[str, ...]) -> dict[str, list[str]]:
+    """Group -> names in it; those outside of every group stand under an empty text."""
+    groups: dict[str, list[str]] = {}
     for column in columns:
         group, dot, name = column.partition(".")
-        if dot and group not in groups:
-            groups[group] = [record.get(group, {}) for record in records]
-            if not {dict}.issuperset(map(type, groups[group])):
-                raise ValueError(f"{source}: {group} is no group of values in every record")
-        values[column] = [part.get(name) for part in groups[group]] if dot else [r.get(column) for r in records]
-    return values
+        groups.setdefault(group if dot else "", []).append(name if dot else column)
+    return groups
+
+
+def _values(parts: Sequence[Record], names: Sequence[str]) -> list[Sequence[Any]]:
+    """The values of each name. Nearly always all records have the same names: then no value is looked up in Python."""
+    held = set().union(*parts)
+    there = [name for name in names if name in held]
+    columns: dict[str, Sequence[Any]] = dict.fromkeys(names, [None] * len(parts))
+    if len(there) > 1 and (rows := _picked(parts, there)):
+        columns |= zip(there, zip(*rows, strict=True), strict=True)
+    else:
+        columns |= {name: [part.get(name) for part in parts] for name in there}
+    return list(columns.values())
+
+
+def _picked(parts: Sequence[Record], names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The values of `names` of each part; nothing where a part lacks one."""
+    try:
+        return list(map(itemgetter(*names), parts))
+    except KeyError:
+        return []
 
 
 def _others(records: Sequence[Record], columns: Columns) -> dict[str, list[Any]]:
     """Numbers that the records hold beyond `columns`, by column, None where one is missing."""
     groups = {name.partition(".")[0] for name in columns}
-    names = set(chain.from_iterable(records))
-    plain = [name for name in names if "." not in name and name not in {*columns, *RUN_KEY}]
-    found = {name: [record.get(name) for record in records] for name in plain if name not in groups}
-    for group in names.difference(columns):
-        parts = [record.get(group, {}) for record in records]
+    names = sorted(set().union(*records))
+    plain = [name for name in names if "." not in name and name not in {*columns, *RUN_KEY, *groups}]
+    found = {name: [record.get(name) for record in records] for name in plain}
+    for group in names:
+        parts = [] if group in columns else [record.get(group, {}) for record in records]
         if {dict}.issuperset(map(type, parts)):
-            inner = set(chain.from_iterable(parts))
+            inner = [name for name in sorted(set().union(*parts)) if f"{group}.{name}" not in columns]
             found |= {f"{group}.{name}": [part.get(name) for part in parts] for name in inner}
     numbers = {int, float, type(None)}
     return {

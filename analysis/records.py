@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.files import check_run_files, one_line
-from analysis.frames import RUNS, Table, table
+from analysis.frames import EPISODES, EVALUATION, FIXED_TRANSITIONS, RUNS, Table, Texts, table
 from analysis.origins import origin
 from analysis.record_frames import (
     ALL,
@@ -22,9 +23,10 @@ from analysis.record_frames import (
     metrics_table,
 )
 from paw_bench.errors import StoreError
+from paw_bench.store import jsonl
 from paw_bench.store.documents import sha256_of
 from paw_bench.store.jsonl import Record, TornLineWarning
-from paw_bench.store.run_directory import RunDirectory
+from paw_bench.store.run_directory import RunDirectory, changed
 
 _RECORDED = ("config.json", "metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl")
 """What a result may stand on."""
@@ -47,11 +49,11 @@ def condition_of(axes: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in axes.items())
 
 
-def read_run(path: Path, planned: Record, seen: dict[str, str]) -> RunRecords:
+def read_run(path: Path, planned: Record, texts: Texts) -> RunRecords:
     """Everything the run folder at `path` tells about the planned run {run_id, arm, axes, seed}.
 
     A folder that is not there, cannot be read, or holds a result that its own files contradict, gives no records: the
-    row's status and `problems` say so. `seen`: texts that other runs had; equal ones share their memory.
+    row's status and `problems` say so. `texts` encodes the texts of the tables.
     """
     run: Row = {key: planned[key] for key in ("run_id", "arm", "seed")}
     run |= {key: str(value) for key, value in planned["axes"].items()}
@@ -60,7 +62,7 @@ def read_run(path: Path, planned: Record, seen: dict[str, str]) -> RunRecords:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TornLineWarning)
         try:
-            records = _read(RunDirectory(path), run, seen) if check_run_files(path) else RunRecords(run)
+            records = _read(RunDirectory(path), run, texts) if check_run_files(path) else RunRecords(run)
         except (StoreError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, OSError) as error:
             problem = _describe(error, path)
             unusable = {"status": "damaged" if _lies_there(path / "result.json") else "unreadable", "reason": problem}
@@ -97,7 +99,7 @@ def _describe(error: Exception, path: Path) -> str:
     return one_line(text.replace(f"{path}/", ""))
 
 
-def _read(directory: RunDirectory, planned: Row, seen: dict[str, str]) -> RunRecords:
+def _read(directory: RunDirectory, planned: Row, texts: Texts) -> RunRecords:
     run = dict(planned)
     info, experiment = directory.info, directory.config.experiment
     if (info.run_id, info.seed) != (run["run_id"], run["seed"]):
@@ -106,13 +108,19 @@ def _read(directory: RunDirectory, planned: Row, seen: dict[str, str]) -> RunRec
     result = directory.result(verify=False)
     if result is not None and not set(_RECORDED).issuperset(result["files"]):
         raise ValueError(f"result.json stands on other files than {', '.join(_RECORDED)}")
-    result = directory.result()
+    contents = {name: _content(directory.path / name) for name in _RECORDED}
+    for name, sha256 in (result or {"files": {}})["files"].items():
+        if hashlib.sha256(contents[name]).hexdigest() != sha256:
+            raise changed(directory.path / name)
     locked = directory.is_locked()
     ends = {"before": 0, "after": experiment.training.updates}
 
-    metrics, metric_problems = metrics_table(directory.metrics())
-    episodes = episodes_table(directory.episodes(), seen)
-    fixed, fixed_problems = fixed_table(directory.fixed_transitions(), ends)
+    metrics_file, episodes_file, fixed_file = (
+        jsonl.parse(directory.path / name, contents[name]) for name in _RECORDED if name.endswith(".jsonl")
+    )
+    metrics, metric_problems = metrics_table(metrics_file)
+    episodes = episodes_table(episodes_file)
+    fixed, fixed_problems = fixed_table(fixed_file, ends)
     events = directory.events()
     from_where, origin_problems = origin(directory, events)
     run |= {
@@ -132,7 +140,22 @@ def _read(directory: RunDirectory, planned: Row, seen: dict[str, str]) -> RunRec
     table([run], RUNS, source="result.json or journal.jsonl")
     problems = [f"{_name(run)}: {problem}" for problem in (*metric_problems, *fixed_problems, *origin_problems)]
     rows = evaluation_table(evaluation, run["result_sha256"])
-    return RunRecords(run, rows, metrics, episodes, fixed, list(map(one_line, problems)))
+    return RunRecords(
+        run,
+        texts.encoded(rows, EVALUATION),
+        metrics,
+        texts.encoded(episodes, EPISODES),
+        texts.encoded(fixed, FIXED_TRANSITIONS),
+        list(map(one_line, problems)),
+    )
+
+
+def _content(path: Path) -> bytes:
+    """Read once: what is hashed is what is used. A file that is not there holds nothing."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _state(events: Iterable[Record], locked: bool) -> Row:

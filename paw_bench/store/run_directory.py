@@ -32,6 +32,14 @@ _PRUNED = "pruned.json"
 _RECORD_FILES = ("metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl")
 
 
+def changed(path: Path) -> StoreError:
+    """What is said of a file that a result stands on and that is no longer what it was."""
+    return StoreError(
+        f"{path}: changed after the result was published",
+        f"restore it, or remove {path.with_name(_RESULT)} to redo the run",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class RunInfo:
     """What the plan says about a run, apart from its config."""
@@ -253,10 +261,7 @@ class RunDirectory:
             raise StoreError(f"{path}: is the result of run {result['run_id']}, not of {self.info.run_id}", "remove it")
         for name, sha256 in result["files"].items() if verify else ():
             if not (self.path / name).is_file() or sha256_of(self.path / name) != sha256:
-                raise StoreError(
-                    f"{self.path / name}: changed after the result was published",
-                    f"restore it, or remove {path} to redo the run",
-                )
+                raise changed(self.path / name)
         return result
 
     def publish_result(self, result: Record) -> bool:
