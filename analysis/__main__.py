@@ -7,7 +7,6 @@ import shutil
 import sys
 from pathlib import Path
 
-from analysis.report import Refused, build
 from paw_bench.errors import UserError
 
 
@@ -17,6 +16,8 @@ def main() -> int:
     parser.add_argument("sweep", type=Path, help="a sweep directory: results/runs/<experiment>-<scale>")
     parser.add_argument("--strict", action="store_true", help="refuse, a line each, what a report would mark")
     arguments = parser.parse_args()
+    from analysis.report import Refused, build  # here: --help needs none of it, and drawing takes a second to import
+
     try:
         report = build(arguments.sweep, width=shutil.get_terminal_size((100, 24)).columns, strict=arguments.strict)
     except Refused as refusal:

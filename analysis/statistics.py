@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05
@@ -58,6 +59,20 @@ class Difference:
     gap: Gap
 
 
+@cache
+def t_quantile(share: float, df: float) -> float:
+    """The value below which Student's t with `df` degrees of freedom lies with probability `share`.
+
+    scipy.special's functions are those that scipy.stats wraps: the import takes a tenth of the time.
+    """
+    return float(special.stdtrit(df, share))
+
+
+def _two_sided(statistic: float, df: float) -> float:
+    """p value of a t statistic."""
+    return float(2 * special.stdtr(df, -abs(statistic)))
+
+
 def _spread(values: np.ndarray) -> float:
     """Sample standard deviation; differences that are only floating-point rounding count as none."""
     if len(values) < 2:
@@ -94,7 +109,7 @@ def t_interval(values: Sequence[float] | np.ndarray, confidence: float = CONFIDE
     mean = float(np.mean(array)) if n else math.nan
     sd = _spread(array)
     gap = _gap(array, sd)
-    half_width = math.nan if gap else float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * sd / math.sqrt(n)
+    half_width = math.nan if gap else t_quantile(0.5 + confidence / 2, n - 1) * sd / math.sqrt(n)
     return Interval(mean=mean, half_width=half_width, sd=sd, n=n, gap=gap)
 
 
@@ -109,7 +124,7 @@ def t_intervals(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[np.
         return means, np.full(len(values), math.nan)
     sd = values.std(axis=1, ddof=1)
     varies = sd > 1e-12 * np.maximum(1.0, np.abs(values).max(axis=1))
-    factor = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) / math.sqrt(n)
+    factor = t_quantile(0.5 + confidence / 2, n - 1) / math.sqrt(n)
     return means, np.where(varies, factor * sd, math.nan)
 
 
@@ -126,8 +141,8 @@ def _welch(arm: np.ndarray, reference: np.ndarray, confidence: float) -> tuple[f
     error = math.sqrt(float(parts.sum()))
     df = float(parts.sum() ** 2 / (parts**2 / (np.array([len(arm), len(reference)]) - 1)).sum())
     statistic = (float(np.mean(arm)) - float(np.mean(reference))) / error
-    half_width = float(stats.t.ppf(0.5 + confidence / 2, df)) * error
-    return half_width, float(2 * stats.t.sf(abs(statistic), df)), df, ""
+    half_width = t_quantile(0.5 + confidence / 2, df) * error
+    return half_width, _two_sided(statistic, df), df, ""
 
 
 def _unpaired_mean(arm: np.ndarray, reference: np.ndarray) -> float:
@@ -158,7 +173,7 @@ def difference(arm: Mapping[int, float], reference: Mapping[int, float], confide
         paired = t_interval(left - right, confidence)
         mean, half_width, gap = paired.mean, paired.half_width, paired.gap
         df = math.nan if gap else float(paired.n - 1)
-        p = math.nan if gap else float(2 * stats.t.sf(abs(mean) * math.sqrt(paired.n) / paired.sd, df))
+        p = math.nan if gap else _two_sided(mean * math.sqrt(paired.n) / paired.sd, df)
     else:
         mean = _unpaired_mean(arm_all, reference_all)
         if welch_gap and shared:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import special
 
-from analysis.statistics import CONFIDENCE, SIGNIFICANCE, Difference
+from analysis.statistics import CONFIDENCE, SIGNIFICANCE, Difference, t_quantile
 
 POWER = 0.8
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
@@ -23,11 +23,13 @@ def detectable(error: float, df: float, *, tests: int = 1, power: float = POWER)
     """
     if not (error > 0 and df > 0):
         return math.nan
-    critical = float(stats.t.ppf(1 - SIGNIFICANCE / tests / 2, df))
+    from scipy import optimize  # here: most commands compare nothing, and its import takes longer than they do
+
+    critical = t_quantile(1 - SIGNIFICANCE / tests / 2, df)
 
     # P(|Z + shift| > critical * chi / sqrt(df)), by quadrature over the quantiles of chi: scipy's noncentral t gives
     # NaN in the far tail.
-    bounds = critical * np.sqrt(stats.chi2.ppf(_NODES, df) / df)
+    bounds = critical * np.sqrt(2 * special.gammaincinv(df / 2, _NODES) / df)
 
     def missing(shift: float) -> float:
         return float(_WEIGHTS @ (special.ndtr(shift - bounds) + special.ndtr(-bounds - shift))) - power
@@ -42,7 +44,7 @@ def detectable_difference(result: Difference, *, tests: int) -> float:
     """`detectable` for a comparison that was made, with the spread that it found."""
     if result.gap:
         return math.nan
-    error = result.half_width / float(stats.t.ppf(0.5 + CONFIDENCE / 2, result.df))
+    error = result.half_width / t_quantile(0.5 + CONFIDENCE / 2, result.df)
     return detectable(error, result.df, tests=tests)
 
 
@@ -54,4 +56,4 @@ def break_even_correlation(n: int) -> float:
     if n < 2:
         return math.nan
     quantile = 0.5 + CONFIDENCE / 2
-    return 1.0 - float(stats.t.ppf(quantile, 2 * n - 2) / stats.t.ppf(quantile, n - 1)) ** 2
+    return 1.0 - (t_quantile(quantile, 2 * n - 2) / t_quantile(quantile, n - 1)) ** 2

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from analysis.inference import IMPROVEMENT_SEEDS, IQM_SEEDS
-from analysis.statistics import CONFIDENCE
+from analysis.statistics import CONFIDENCE, t_quantile
 
 RESAMPLES = 2000
 
@@ -39,7 +39,7 @@ def iqm(strata: Sequence[np.ndarray]) -> Range:
     n = min((len(scores) for scores in strata), default=0)
     if n == 0:
         return Range(math.nan, math.nan, math.nan, 0)
-    value = float(stats.trim_mean(np.concatenate([scores.ravel() for scores in strata]), 0.25))
+    value = float(_middle(np.concatenate([scores.ravel() for scores in strata])))
     if n < IQM_SEEDS:
         return Range(value, math.nan, math.nan, n)
     low, high = np.quantile(resampled_iqm(strata, np.random.default_rng(0)), _TAILS)
@@ -52,7 +52,14 @@ _TAILS = (0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2)
 def resampled_iqm(strata: Sequence[np.ndarray], rng: np.random.Generator, resamples: int = RESAMPLES) -> np.ndarray:
     """The interquartile means of `resamples` bootstrap samples of runs, drawn within each stratum."""
     drawn = [scores[rng.integers(0, len(scores), (resamples, len(scores)))].reshape(resamples, -1) for scores in strata]
-    return np.asarray(stats.trim_mean(np.concatenate(drawn, axis=1), 0.25, axis=1))
+    return _middle(np.concatenate(drawn, axis=1))
+
+
+def _middle(scores: np.ndarray) -> np.ndarray:
+    """Mean of the middle half of the scores along the last axis."""
+    n = scores.shape[-1]
+    cut = n // 4
+    return np.asarray(np.partition(scores, (cut, n - cut - 1))[..., cut : n - cut].mean(axis=-1))
 
 
 def improvement(arm: np.ndarray, reference: np.ndarray) -> Range:
@@ -69,6 +76,6 @@ def improvement(arm: np.ndarray, reference: np.ndarray) -> Range:
         return Range(value, math.nan, math.nan, n)
     parts = np.array([wins.mean(axis=1).var(ddof=1) / len(arm), wins.mean(axis=0).var(ddof=1) / len(reference)])
     df = parts.sum() ** 2 / (parts**2 / (np.array([len(arm), len(reference)]) - 1)).sum()
-    half_width = stats.t.ppf(_TAILS[1], df) * math.sqrt(parts.sum()) / (value * (1 - value))
+    half_width = t_quantile(_TAILS[1], df) * math.sqrt(parts.sum()) / (value * (1 - value))
     low, high = special.expit(special.logit(value) + np.array([-half_width, half_width]))
     return Range(value, float(low), float(high), n)
