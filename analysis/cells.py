@@ -7,12 +7,13 @@ their `result.json`, so that a number in a paper can be traced to files.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from analysis.frames import EVALUATION
+from analysis.grouping import Part, empty, grouped
 from analysis.honesty import Origins
 from analysis.inference import success_interval
 from analysis.load import Results
@@ -61,7 +62,7 @@ def cells(results: Results) -> pd.DataFrame:
             for phase in ("before", "after", "gain"):
                 for task_type in types:
                     found = finished[condition, arm, phase, task_type]
-                    values, games = found["success"].to_numpy(), found["games"].to_numpy()
+                    values, games = found["success"], found["games"]
                     interval = t_interval(values) if phase == "gain" else success_interval(values, games)
                     mixed = len(_games(found)) > 1
                     rows.append(
@@ -77,7 +78,7 @@ def cells(results: Results) -> pd.DataFrame:
                             "planned": planned,
                             "gap": interval.gap,
                             "seeds": _words(found["seed"]),
-                            "games": _words(found["games"].drop_duplicates()),
+                            "games": _words(dict.fromkeys(games.tolist())),
                             "mixed_games": mixed,
                             "marks": origins.marks(found["run_id"], planned=planned, mixed_games=mixed),
                             "run_ids": _words(found["run_id"]),
@@ -107,9 +108,10 @@ def comparisons(results: Results) -> pd.DataFrame:
             comparable = len(_games(left) | _games(right)) <= 1
             result = difference(_by_seed(left), _by_seed(right)) if comparable else difference({}, {})
             planned = results.planned(condition, arm) + results.planned(condition, reference)
-            both = [*left["run_id"], *right["run_id"]] if len(left) and len(right) and comparable else []
-            several = comparable and min(len(left), len(right)) > 1
-            beats = improvement(*(rows["success"].to_numpy()[: len(rows) * several] for rows in (left, right)))
+            seeds = len(left["seed"]), len(right["seed"])
+            both = [*left["run_id"], *right["run_id"]] if min(seeds) and comparable else []
+            several = comparable and min(seeds) > 1
+            beats = improvement(*(part["success"][: len(part["success"]) * several] for part in (left, right)))
             rows.append(
                 {
                     "condition": condition,
@@ -131,7 +133,7 @@ def comparisons(results: Results) -> pd.DataFrame:
                     "welch_p": result.welch_p,
                     "gap": result.gap if comparable else DIFFERENT_GAMES,
                     "marks": origins.marks(both, planned=planned, mixed_games=False),
-                    "seeds": _words(left["seed"][left["seed"].isin(right["seed"])]),
+                    "seeds": _words(left["seed"][np.isin(left["seed"], right["seed"])]),
                     "run_ids": _words(left["run_id"]),
                     "reference_run_ids": _words(right["run_id"]),
                 }
@@ -147,22 +149,18 @@ def wide(results: Results, long: pd.DataFrame, compared: pd.DataFrame) -> pd.Dat
     Fractions, not percent. `all_before_*` is the success before training, `gain_*` after minus before, `difference_*`
     the comparison with the reference arm.
     """
+    found = {(row["condition"], row["arm"], row["phase"], row["task_type"]): row for row in long.to_dict("records")}
+    against = compared[compared["reference"] == results.reference].to_dict("records")
+    pairs = {(pair["condition"], pair["arm"]): pair for pair in against}
     rows = []
-    for (condition, arm), group in long.groupby(["condition", "arm"], sort=False):
-        after, before, gain = (
-            group[group["phase"] == phase].set_index("task_type") for phase in ("after", "before", "gain")
-        )
-        row: dict[str, Any] = {"condition": condition, "arm": arm}
-        for task_type in after.index:
-            row |= {f"{task_type}_{part}": after.at[task_type, part] for part in ("mean", "half_width")}
-        row |= {f"all_before_{part}": before.at[ALL, part] for part in ("mean", "half_width")}
-        row |= {f"gain_{part}": gain.at[ALL, part] for part in ("mean", "half_width")}
-        row |= dict.fromkeys(f"difference_{part}" for part in _DIFFERENCE)
-        pairs = compared[compared["reference"] == results.reference]
-        pair = pairs[(pairs["condition"] == condition) & (pairs["arm"] == arm)]
-        if len(pair):
-            row |= {f"difference_{part}": pair[part].iloc[0] for part in _DIFFERENCE}
-        row |= {part: after.at[ALL, part] for part in ("n", "planned", "seeds", "run_ids", "result_sha256")}
+    for place in dict.fromkeys((condition, arm) for condition, arm, *_ in found):
+        row: dict[str, Any] = dict(zip(("condition", "arm"), place, strict=True))
+        shown = [(name, "after", name) for name in task_types(results)]
+        for name, phase, task_type in (*shown, ("all_before", "before", ALL), ("gain", "gain", ALL)):
+            row |= {f"{name}_{part}": found[*place, phase, task_type][part] for part in ("mean", "half_width")}
+        row |= {f"difference_{part}": pairs[place][part] if place in pairs else None for part in _DIFFERENCE}
+        overall = found[*place, "after", ALL]
+        row |= {part: overall[part] for part in ("n", "planned", "seeds", "run_ids", "result_sha256")}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -170,33 +168,32 @@ def wide(results: Results, long: pd.DataFrame, compared: pd.DataFrame) -> pd.Dat
 _DIFFERENCE = ("mean", "half_width", "p", "p_holm", "resolved", "detectable", "method")
 
 
-Finished = Mapping[tuple[str, str, str, str], pd.DataFrame]
-"""(condition, arm, phase, task type) -> rows of the evaluation frame, one a finished run, in the order of the seeds."""
+Finished = Mapping[tuple[str, str, str, str], Part]
+"""(condition, arm, phase, task type) -> columns of the evaluation frame, one row a finished run, by seed."""
+_USED = ("seed", "run_id", "success", "games", "panel", "panel_hash", "result_sha256")
 
 
 def _finished(results: Results) -> Finished:
     rows = results.evaluation[results.evaluation["run_id"].isin(results.done()["run_id"])]
-    # Plain objects: thousands of small tables are cut out of it, which takes Arrow's text three times as long.
-    texts = {name: "object" for name, dtype in EVALUATION.items() if dtype == "str"}
-    evaluation = rows.sort_values("seed", kind="stable").astype(texts)
+    evaluation = rows.sort_values("seed", kind="stable")
     key = ["run_id", "task_type"]
     before, after = (evaluation[evaluation["phase"] == phase] for phase in ("before", "after"))
     started = before.set_index(key)["success"].reindex(pd.MultiIndex.from_frame(after[key])).to_numpy()
     gains = after.assign(phase="gain", success=after["success"] - started)
     every = pd.concat([evaluation, gains[gains["success"].notna()]])
-    found: dict[Any, pd.DataFrame] = defaultdict(lambda: evaluation.iloc[:0])
-    found.update(dict(iter(every.groupby(["condition", "arm", "phase", "task_type"]))))
+    found: dict[Any, Part] = defaultdict(lambda: empty(evaluation, _USED))
+    found.update(grouped(every, ("condition", "arm", "phase", "task_type"), _USED))
     return found
 
 
-def _games(rows: pd.DataFrame) -> set[Games]:
+def _games(part: Part) -> set[Games]:
     """What identifies the games that the runs were evaluated on."""
-    return set(zip(rows["panel"], rows["panel_hash"], rows["games"], strict=True))
+    return set(zip(part["panel"], part["panel_hash"], part["games"].tolist(), strict=True))
 
 
-def _by_seed(rows: pd.DataFrame) -> Mapping[int, float]:
-    return dict(zip(rows["seed"].tolist(), rows["success"].tolist(), strict=True))
+def _by_seed(part: Part) -> Mapping[int, float]:
+    return dict(zip(part["seed"].tolist(), part["success"].tolist(), strict=True))
 
 
-def _words(values: pd.Series) -> str:
+def _words(values: Iterable[Any]) -> str:
     return " ".join(map(str, values))

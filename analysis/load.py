@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,11 +56,23 @@ class Results:
 
     def done(self, condition: str | None = None) -> pd.DataFrame:
         """The planned runs whose result stands; of one condition, or of all."""
-        return self._done if condition is None else self._done[self._done["condition"] == condition]
+        return self._done if condition is None else self._done_under.get(condition, self._done.iloc[:0])
+
+    def done_of(self, condition: str, arm: str) -> pd.DataFrame:
+        """The finished runs of one arm under one condition."""
+        return self._done_of.get((condition, arm), self._done.iloc[:0])
 
     @cached_property
     def _done(self) -> pd.DataFrame:
         return self.runs[self.runs["planned"] & (self.runs["status"] == "done")]
+
+    @cached_property
+    def _done_under(self) -> dict[str, pd.DataFrame]:
+        return {str(condition): rows for condition, rows in self._done.groupby("condition")}
+
+    @cached_property
+    def _done_of(self) -> dict[tuple[str, str], pd.DataFrame]:
+        return {(str(condition), str(arm)): rows for (condition, arm), rows in self._done.groupby(["condition", "arm"])}
 
     def metrics_of(self, condition: str, arm: str) -> pd.DataFrame:
         """The metrics of an arm's finished runs."""
@@ -70,10 +83,22 @@ class Results:
         metrics = self.metrics[self.metrics["run_id"].isin(self._done["run_id"])]
         return {(str(condition), str(arm)): rows for (condition, arm), rows in metrics.groupby(["condition", "arm"])}
 
+    def run_means(self, condition: str, arm: str) -> pd.DataFrame:
+        """Mean of every metric over the updates that recorded it, one row a finished run of the arm, by run id."""
+        return self._run_means.reindex(sorted(self.done_of(condition, arm)["run_id"]))
+
+    @cached_property
+    def _run_means(self) -> pd.DataFrame:
+        return self.metrics.drop(columns=["arm", "condition"]).groupby("run_id", sort=False).mean()
+
     def planned(self, condition: str, arm: str) -> int:
         """How many seeds of an arm the plan has."""
-        runs = self.runs
-        return int((runs["planned"] & (runs["condition"] == condition) & (runs["arm"] == arm)).sum())
+        return self._planned[condition, arm]
+
+    @cached_property
+    def _planned(self) -> Counter[tuple[str, str]]:
+        runs = self.runs[self.runs["planned"]]
+        return Counter(zip(runs["condition"], runs["arm"], strict=True))
 
 
 def load(path: Path | str) -> Results:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from analysis.grid import Grid
+from analysis.grouping import Part, empty, grouped
 from analysis.honesty import Origins, notes, signed
 from analysis.load import Results
 from analysis.statistics import Interval, t_interval
@@ -20,14 +22,16 @@ def world_model(results: Results) -> Grid:
     headings: dict[int, str] = {}
     sets: set[str] = set()
     origins, doubts = Origins(results), []
+    used = ("phase", "set_hash", "perplexity", "accuracy")
+    fixed_rows = results.fixed_transitions[results.fixed_transitions["run_id"].isin(results.done()["run_id"])]
+    parts, nothing = grouped(fixed_rows, ("condition", "arm"), used), empty(fixed_rows, used)
     for condition in results.conditions:
         if condition:
             headings[len(rows)] = condition
         for arm in results.arms:
-            done = results.done(condition)
-            done = done[done["arm"] == arm]
-            fixed = results.fixed_transitions[results.fixed_transitions["run_id"].isin(done["run_id"])]
-            metrics = results.metrics_of(condition, arm)
+            done = results.done_of(condition, arm)
+            fixed = parts.get((condition, arm), nothing)
+            means = results.run_means(condition, arm)
             sets |= set(fixed["set_hash"])
             on = bool(done["world_model"].all())
             marks = origins.marks(done["run_id"], planned=results.planned(condition, arm), mixed_games=False)
@@ -35,9 +39,9 @@ def world_model(results: Results) -> Grid:
             cells = (
                 *(_phase(fixed, "perplexity", phase, digits=2) for phase in ("before", "after")),
                 *(_phase(fixed, "accuracy", phase, factor=100) for phase in ("before", "after")),
-                _over_updates(metrics, "wm.lambda_mean", on, digits=2),
-                _over_updates(metrics, "wm.clipped_share", on, factor=100),
-                _over_updates(metrics, "wm.selected_share", on, factor=100),
+                _over_updates(means, "wm.lambda_mean", on, digits=2),
+                _over_updates(means, "wm.clipped_share", on, factor=100),
+                _over_updates(means, "wm.selected_share", on, factor=100),
             )
             rows.append((arm, *(cell if cell == NOTHING else signed(cell, marks) for cell in cells)))
     columns = ("Arm", "Perplexity before", "after", "Accuracy before", "after", "Mean λ", "Clipped", "Selected")
@@ -67,8 +71,7 @@ def cost(results: Results) -> Grid:
         if condition:
             headings[len(rows)] = condition
         for arm in results.arms:
-            done = results.done(condition)
-            done = done[done["arm"] == arm]
+            done = results.done_of(condition, arm)
             metrics = results.metrics_of(condition, arm)
             tokens = metrics.groupby("run_id")[["tokens.prompt", "tokens.action", "tokens.observation"]].sum(
                 min_count=1
@@ -152,14 +155,13 @@ def _cost_notes(results: Results) -> Iterable[str]:
         )
 
 
-def _phase(fixed: pd.DataFrame, column: str, phase: str, *, digits: int = 1, factor: float = 1) -> str:
-    values = fixed[column][fixed["phase"] == phase].dropna()
-    return _interval(t_interval(values.to_numpy()), digits=digits, factor=factor)
+def _phase(fixed: Part, column: str, phase: str, *, digits: int = 1, factor: float = 1) -> str:
+    values = fixed[column][fixed["phase"] == phase]
+    return _interval(t_interval(values[np.isfinite(values)]), digits=digits, factor=factor)
 
 
-def _over_updates(metrics: pd.DataFrame, column: str, on: bool, *, digits: int = 1, factor: float = 1) -> str:
-    values = metrics.groupby("run_id")[column].mean().dropna()
-    words = _interval(t_interval(values.to_numpy()), digits=digits, factor=factor)
+def _over_updates(means: pd.DataFrame, column: str, on: bool, *, digits: int = 1, factor: float = 1) -> str:
+    words = _interval(t_interval(means[column].dropna().to_numpy()), digits=digits, factor=factor)
     return words if on or words == NOTHING else f"({words})"
 
 

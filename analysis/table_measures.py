@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.grid import Grid
+from analysis.grouping import Part, grouped
 from analysis.inference import IQM_SEEDS, success_interval
 from analysis.load import Results
 from analysis.published import lookup, model_of, warning
@@ -122,7 +123,7 @@ def variance(results: Results) -> Grid:
     episodes = episodes[episodes["run_id"].isin(results.done()["run_id"])]
     rows: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
-    groups = {(str(c), str(a)): own for (c, a), own in episodes.groupby(["condition", "arm"], sort=False)}
+    groups = grouped(episodes, ("condition", "arm"), ("seed", "task_id", "task_type", "success"))
     for condition in results.conditions:
         for arm in results.arms:
             own = groups.get((condition, arm))
@@ -131,10 +132,9 @@ def variance(results: Results) -> Grid:
             if condition and condition not in headings.values():
                 headings[len(rows)] = condition
             found = components_of(own)
-            by_seed = own.groupby("seed")["success"]
-            interval = success_interval(by_seed.mean().to_numpy(), by_seed.size().to_numpy())
-            typed = own.pivot_table(index="seed", columns="task_type", values="success", aggfunc="mean").dropna()
-            robust = iqm([typed.to_numpy()])
+            wins = wins_by_seed(own)
+            interval = success_interval([seed.mean() for seed in wins], [len(seed) for seed in wins])
+            robust = iqm([_by_type(own)])
             words = number(100 * robust.value, 1)
             if not math.isnan(robust.low):
                 words += f" ({number(100 * robust.low, 1)}{TO}{number(100 * robust.high, 1)})"
@@ -146,7 +146,7 @@ def variance(results: Results) -> Grid:
                     Cell(number(100 * found.share, 0), 100 * found.share),
                     found.layout or NOTHING,
                     Cell(words, 100 * robust.value, 100 * robust.low, 100 * robust.high),
-                    str(len(by_seed)),
+                    str(len(wins)),
                 )
             )
     notes = (
@@ -163,12 +163,40 @@ def variance(results: Results) -> Grid:
     return Grid("variance", f"{results.name}: seeds and episodes", columns, tuple(rows), notes, headings, wide=True)
 
 
-def components_of(episodes: pd.DataFrame) -> Variance:
-    """The variance components of one arm's evaluation: crossed where every seed played each game once."""
-    wins = episodes.set_index(["seed", "task_id"])["success"].astype("float64")
-    if wins.index.is_unique and not (wide := wins.unstack()).isna().any(axis=None):
-        return crossed(wide.to_numpy())
-    return nested([own.to_numpy(dtype="float64") for _, own in episodes.groupby("seed")["success"]])
+def components_of(episodes: Part) -> Variance:
+    """The variance components of one arm's evaluation: crossed where every seed played each game once.
+
+    `episodes`: the columns seed, task_id and success.
+    """
+    wins = wins_by_seed(episodes, order="task_id")
+    tasks = [frozenset(episodes["task_id"][own]) for own in _places(episodes["seed"])]
+    if len(set(tasks)) == 1 and all(len(own) == len(tasks[0]) for own in wins):
+        return crossed(np.array(wins))
+    return nested(wins_by_seed(episodes))
+
+
+def wins_by_seed(episodes: Part, order: str = "") -> list[np.ndarray]:
+    """Success (0 or 1) of each seed's episodes, seeds in ascending order; episodes as they come, or in that order."""
+    places = _places(episodes["seed"])
+    if order:
+        places = [own[np.argsort(episodes[order][own], kind="stable")] for own in places]
+    return [episodes["success"][own].astype("float64") for own in places]
+
+
+def _places(values: np.ndarray) -> list[np.ndarray]:
+    """Where each distinct value stands, in the order of the values."""
+    found, codes = np.unique(values, return_inverse=True)
+    return [np.flatnonzero(codes == code) for code in range(len(found))]
+
+
+def _by_type(episodes: Part) -> np.ndarray:
+    """Success of each seed (rows) on each task type (columns); seeds that did not play all types are left out."""
+    seeds, row = np.unique(episodes["seed"], return_inverse=True)
+    types, column = np.unique(episodes["task_type"], return_inverse=True)
+    played, won = np.zeros((2, len(seeds), len(types)))
+    np.add.at(played, (row, column), 1)
+    np.add.at(won, (row, column), episodes["success"])
+    return np.asarray((won / np.maximum(played, 1))[(played > 0).all(axis=1)])
 
 
 def measure_tables(
@@ -193,8 +221,9 @@ def _gap(gap: str) -> str:
 
 def _by_seed(results: Results, setting: Setting, column: str) -> pd.Series:
     """Mean over a run's updates, by seed; runs that did not record it are left out."""
-    means = results.metrics_of(setting.condition, setting.arm).groupby("seed")[column].mean().dropna()
-    return pd.Series(means.to_numpy(dtype="float64"), index=means.index)
+    means = results.run_means(setting.condition, setting.arm)
+    values: pd.Series = means[[column, "seed"]].dropna().set_index("seed")[column].sort_index()
+    return values
 
 
 def _ratio(results: Results, setting: Setting, bare: Setting, column: str) -> Cell:
@@ -220,12 +249,12 @@ def _of_axes(results: Results) -> Iterable[Point]:
     places = ("model.name", "algorithm.name", "environment.name")
     for key in [str(name) for name in runs if "." in str(name) and name not in places]:
         if runs[key].nunique() > 1:
-            points = runs[[key, "condition", "arm"]].drop_duplicates().sort_values(key, key=_places, kind="stable")
+            points = runs[[key, "condition", "arm"]].drop_duplicates().sort_values(key, key=_first_places, kind="stable")
             for value, condition, arm in zip(*(points[name].tolist() for name in points), strict=True):
                 yield key, condition, value, arm
 
 
-def _places(values: pd.Series) -> pd.Series:
+def _first_places(values: pd.Series) -> pd.Series:
     """Where each value of an axis first stands in the plan."""
     return pd.Series(pd.factorize(values)[0], index=values.index)
 

@@ -50,11 +50,10 @@ class Setting:
 
 def settings(results: Results) -> list[Setting]:
     """The arms that have a finished run, in the order of the conditions and of the experiment file."""
-    done = results.done()
     found = []
     for condition in results.conditions:
         for arm in results.arms:
-            own = done[(done["condition"] == condition) & (done["arm"] == arm)]
+            own = results.done_of(condition, arm)
             if own.empty:
                 continue
             run = own.iloc[0]

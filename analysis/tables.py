@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -16,17 +17,25 @@ from analysis.record_frames import ALL
 from analysis.words import MARK_NOTE, NOTHING, TO, estimate, number, p_value
 
 
+Row = Mapping[Any, Any]
+"""A row of the frames of `analysis.cells`."""
+
+
 def ablation(results: Results, cells: pd.DataFrame, comparisons: pd.DataFrame) -> Grid:
     """Success by task type, before training, and against the reference arm; in percent and percentage points."""
     types = task_types(results)
     rows: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
+    found: dict[tuple[str, str], dict[tuple[str, str], Row]] = {}
+    for row in cells.to_dict("records"):
+        found.setdefault((row["condition"], row["arm"]), {})[row["phase"], row["task_type"]] = row
+    against = comparisons[comparisons["reference"] == results.reference].to_dict("records")
+    pairs: dict[tuple[str, str], Row] = {(row["condition"], row["arm"]): row for row in against}
     for condition in results.conditions:
         if condition:
             headings[len(rows)] = condition
         for arm in results.arms:
-            own = cells[(cells["condition"] == condition) & (cells["arm"] == arm)]
-            cell = {(row["phase"], row["task_type"]): row for _, row in own.iterrows()}
+            cell = found[condition, arm]
             overall = cell["after", ALL]
             rows.append(
                 (
@@ -34,7 +43,7 @@ def ablation(results: Results, cells: pd.DataFrame, comparisons: pd.DataFrame) -
                     *(_cell(cell["after", task_type]) for task_type in types),
                     _cell(cell["before", ALL]),
                     _cell(cell["gain", ALL], sign="+"),
-                    *_against_reference(results, comparisons, condition, arm),
+                    *_against_reference(pairs.get((condition, arm)), is_reference=arm == results.reference),
                     f"{overall['n']}/{overall['planned']}",
                 )
             )
@@ -61,28 +70,28 @@ def comparison_table(results: Results, comparisons: pd.DataFrame) -> Grid:
     """Every planned comparison with its test, and Welch's beside it."""
     rows: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
-    for condition, group in comparisons.groupby("condition", sort=False):
-        if condition:
-            headings[len(rows)] = str(condition)
-        for _, row in group.iterrows():
-            rows.append(
-                (
-                    row["arm"],
-                    row["reference"],
-                    _difference(row),
-                    row["method"] or row["gap"],
-                    str(row["n"]),
-                    number(row["correlation"], 2),
-                    number(row["pays_from"], 2),
-                    p_value(row["p"]),
-                    p_value(row["p_holm"]),
-                    _verdict(row),
-                    number(100 * row["detectable"], 1),
-                    _probability(row),
-                    number(100 * row["welch_half_width"], 1, prefix="± "),
-                    p_value(row["welch_p"]),
-                )
+    block = ""
+    for row in comparisons.to_dict("records"):
+        if row["condition"] != block:
+            block = headings[len(rows)] = row["condition"]
+        rows.append(
+            (
+                row["arm"],
+                row["reference"],
+                _difference(row),
+                row["method"] or row["gap"],
+                str(row["n"]),
+                number(row["correlation"], 2),
+                number(row["pays_from"], 2),
+                p_value(row["p"]),
+                p_value(row["p_holm"]),
+                _verdict(row),
+                number(100 * row["detectable"], 1),
+                _probability(row),
+                number(100 * row["welch_half_width"], 1, prefix="± "),
+                p_value(row["welch_p"]),
             )
+        )
     columns = (
         *("Arm", "Against", "Difference", "Test", "Pairs", "Correlation", "Pays from", "p", "p (Holm)", "Verdict"),
         *("Detectable", "P(better)", "Welch interval", "Welch p"),
@@ -149,28 +158,23 @@ def _methods(comparisons: pd.DataFrame) -> str:
     return paired if welch.empty else f"{paired}, but by Welch's t for {', '.join(welch)}"
 
 
-def _against_reference(results: Results, comparisons: pd.DataFrame, condition: str, arm: str) -> tuple[str, str]:
-    if arm == results.reference:
+def _against_reference(pair: Row | None, *, is_reference: bool) -> tuple[str, str]:
+    if is_reference:
         return "reference", ""
-    pair = comparisons[
-        (comparisons["condition"] == condition)
-        & (comparisons["arm"] == arm)
-        & (comparisons["reference"] == results.reference)
-    ]
-    return (_difference(pair.iloc[0]), _verdict(pair.iloc[0])) if len(pair) else (NOTHING, "not planned")
+    return (NOTHING, "not planned") if pair is None else (_difference(pair), _verdict(pair))
 
 
-def _cell(row: pd.Series, sign: str = "") -> str:
+def _cell(row: Row, sign: str = "") -> str:
     value = estimate(100 * row["mean"], 100 * row["half_width"], row["gap"], sign=sign)
     return honesty.signed(value, row["marks"])
 
 
-def _difference(row: pd.Series) -> str:
+def _difference(row: Row) -> str:
     value = estimate(100 * row["mean"], 100 * row["half_width"], row["gap"], sign="+")
     return honesty.signed(value, row["marks"])
 
 
-def _verdict(row: pd.Series) -> str:
+def _verdict(row: Row) -> str:
     if row["resolved"]:
         return "resolved"
     if row["gap"] in {"no seed", DIFFERENT_GAMES}:
@@ -178,7 +182,7 @@ def _verdict(row: pd.Series) -> str:
     return "not resolved" + (f" ({number(100 * row['detectable'], 1)})" if row["detectable"] > 0 else "")
 
 
-def _probability(row: pd.Series) -> str:
+def _probability(row: Row) -> str:
     value = number(row["improvement"], 2)
     if math.isnan(row["improvement_low"]):
         return value
