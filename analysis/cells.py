@@ -41,7 +41,7 @@ def task_types(results: Results) -> list[str]:
     ALFWorld's are left out where only another environment was played.
     """
     known = list(TASK_TYPES.values())
-    found = set(results.evaluation["task_type"]) - {ALL}
+    found = set(results.evaluation["task_type"].unique()) - {ALL}
     return [*(known if found.intersection(known) or not found else []), *sorted(found - set(known)), ALL]
 
 
@@ -152,10 +152,10 @@ def wide(results: Results, long: pd.DataFrame, compared: pd.DataFrame) -> pd.Dat
     found = {(row["condition"], row["arm"], row["phase"], row["task_type"]): row for row in long.to_dict("records")}
     against = compared[compared["reference"] == results.reference].to_dict("records")
     pairs = {(pair["condition"], pair["arm"]): pair for pair in against}
+    shown = [(name, "after", name) for name in task_types(results)]
     rows = []
     for place in dict.fromkeys((condition, arm) for condition, arm, *_ in found):
         row: dict[str, Any] = dict(zip(("condition", "arm"), place, strict=True))
-        shown = [(name, "after", name) for name in task_types(results)]
         for name, phase, task_type in (*shown, ("all_before", "before", ALL), ("gain", "gain", ALL)):
             row |= {f"{name}_{part}": found[*place, phase, task_type][part] for part in ("mean", "half_width")}
         row |= {f"difference_{part}": pairs[place][part] if place in pairs else None for part in _DIFFERENCE}

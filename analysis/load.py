@@ -85,11 +85,12 @@ class Results:
 
     def run_means(self, condition: str, arm: str) -> pd.DataFrame:
         """Mean of every metric over the updates that recorded it, one row a finished run of the arm, by run id."""
-        return self._run_means.reindex(sorted(self.done_of(condition, arm)["run_id"]))
+        return self._run_means.get((condition, arm), self.metrics.iloc[:0].drop(columns=["arm", "condition"]))
 
     @cached_property
-    def _run_means(self) -> pd.DataFrame:
-        return self.metrics.drop(columns=["arm", "condition"]).groupby("run_id", sort=False).mean()
+    def _run_means(self) -> dict[tuple[str, str], pd.DataFrame]:
+        means = self.metrics.drop(columns=["arm", "condition"]).groupby("run_id", sort=False).mean()
+        return {place: means.reindex(sorted(runs["run_id"])) for place, runs in self._done_of.items()}
 
     def planned(self, condition: str, arm: str) -> int:
         """How many seeds of an arm the plan has."""

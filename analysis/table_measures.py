@@ -222,8 +222,8 @@ def _gap(gap: str) -> str:
 def _by_seed(results: Results, setting: Setting, column: str) -> pd.Series:
     """Mean over a run's updates, by seed; runs that did not record it are left out."""
     means = results.run_means(setting.condition, setting.arm)
-    values: pd.Series = means[[column, "seed"]].dropna().set_index("seed")[column].sort_index()
-    return values
+    values = pd.Series(means[column].to_numpy(), index=means["seed"].to_numpy()).sort_index()
+    return values.dropna()
 
 
 def _ratio(results: Results, setting: Setting, bare: Setting, column: str) -> Cell:
