@@ -249,7 +249,9 @@ def _of_axes(results: Results) -> Iterable[Point]:
     places = ("model.name", "algorithm.name", "environment.name")
     for key in [str(name) for name in runs if "." in str(name) and name not in places]:
         if runs[key].nunique() > 1:
-            points = runs[[key, "condition", "arm"]].drop_duplicates().sort_values(key, key=_first_places, kind="stable")
+            points = (
+                runs[[key, "condition", "arm"]].drop_duplicates().sort_values(key, key=_first_places, kind="stable")
+            )
             for value, condition, arm in zip(*(points[name].tolist() for name in points), strict=True):
                 yield key, condition, value, arm
 

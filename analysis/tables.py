@@ -16,7 +16,6 @@ from analysis.load import Results
 from analysis.record_frames import ALL
 from analysis.words import MARK_NOTE, NOTHING, TO, estimate, number, p_value
 
-
 Row = Mapping[Any, Any]
 """A row of the frames of `analysis.cells`."""
 

@@ -18,6 +18,7 @@ from scipy import stats
 
 from analysis import cells, published, table_files
 from analysis.grid import Grid
+from analysis.grouping import grouped
 from analysis.load import Results, load
 from analysis.published import lookup, model_of
 from analysis.table_cells import Cell
@@ -218,5 +219,6 @@ def test_lookup_prefers_the_paper_and_the_row_with_a_spread() -> None:
 def test_seeds_that_played_different_games_are_nested(results: Results) -> None:
     own = results.episodes[(results.episodes["arm"] == "grpo") & (results.episodes["phase"] == "after")]
     own = own[own["condition"] == results.conditions[0]]
-    assert components_of(own).layout == "crossed"
-    assert components_of(own.iloc[1:]).layout == "nested"
+    (part,) = grouped(own, ("arm",), ("seed", "task_id", "success")).values()
+    assert components_of(part).layout == "crossed"
+    assert components_of({name: values[1:] for name, values in part.items()}).layout == "nested"

@@ -1,0 +1,154 @@
+"""A figure that is never drawn: it takes the calls that draw one, and keeps the numbers that they were given.
+
+Building a hundred figures with matplotlib takes longer than everything else in a report's data. The numbers are those
+that `analysis.plotted` reads off the real figure, point by point (tests compare the two). A call that draws data and
+is not known here is an AttributeError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+
+import numpy as np
+from matplotlib.transforms import IdentityTransform
+
+Artist = tuple[str, str, list[tuple[float, float, float, float]]]
+"""Series, form, and x, y, low, high of each point."""
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """What says how something looks draws no data."""
+
+
+def _numbers(values: Any) -> np.ndarray:
+    return np.atleast_1d(np.asarray(values, dtype="float64"))
+
+
+class _Scale:
+    """Takes whatever is said of an axis or of a line's look."""
+
+    set_major_locator = set_minor_locator = set_major_formatter = set_gid = staticmethod(_nothing)
+
+
+class RecordedAxes:
+    """One panel."""
+
+    set_xlim = set_ylim = set_xlabel = set_ylabel = set_xticks = set_yticks = set_xscale = staticmethod(_nothing)
+    tick_params = grid = annotate = text = set = staticmethod(_nothing)
+    xaxis = yaxis = _Scale()
+    transData = transScale = IdentityTransform()  # noqa: N815 (matplotlib's names)
+
+    def __init__(self) -> None:
+        self._title = ""
+        self._visible = True
+        self._found: dict[str, list[Artist]] = {"interval": [], "line": [], "band": [], "bar": []}
+
+    def set_title(self, label: str, **_: Any) -> None:
+        """The panel's own title."""
+        self._title = label
+
+    def get_title(self, **_: Any) -> str:
+        """The panel's own title."""
+        return self._title
+
+    def set_visible(self, visible: bool) -> None:
+        """Hide or show the panel."""
+        self._visible = visible
+
+    def get_visible(self) -> bool:
+        """Whether the panel is shown."""
+        return self._visible
+
+    def artists(self) -> Iterator[Artist]:
+        """What was drawn: intervals, lines, bands, bars, each in the order of drawing."""
+        for form in self._found.values():
+            yield from form
+
+    def plot(self, x: Any, y: Any, *_: Any, gid: str = "", **__: Any) -> list[_Line]:
+        """A line, or one a column of `y`."""
+        across, up = _numbers(x), _numbers(y)
+        columns = up.T if up.ndim == 2 else [up]
+        return [self._line(gid, across, column) for column in columns]
+
+    def step(self, x: Any, y: Any, **options: Any) -> list[_Line]:
+        """A line in steps."""
+        return self.plot(x, y, **options)
+
+    def axvline(self, x: float, **_: Any) -> None:
+        """A line across the panel."""
+        self._line("", _numbers([x, x]), _numbers([0, 1]))
+
+    def axhline(self, y: float, **_: Any) -> None:
+        """A line along the panel."""
+        self._line("", _numbers([0, 1]), _numbers([y, y]))
+
+    def _line(self, gid: str, x: np.ndarray, y: np.ndarray) -> _Line:
+        found = _Line(gid, [(a, b, np.nan, np.nan) for a, b in zip(x.tolist(), y.tolist(), strict=True)])
+        self._found["line"].append(found)  # type: ignore[arg-type]  # a list whose name is set later
+        return found
+
+    def errorbar(self, x: float, y: float, *, xerr: Any = None, yerr: Any = None, gid: str = "", **_: Any) -> None:
+        """A mean with its interval."""
+        mean = y if xerr is None else x
+        width = yerr if xerr is None else xerr
+        low, high = (np.nan, np.nan) if width is None else (mean - width, mean + width)
+        self._found["interval"].append((gid, "interval", [(float(x), float(y), float(low), float(high))]))
+
+    def fill_between(self, x: Any, low: Any, high: Any, *, gid: str = "", **_: Any) -> None:
+        """A band, broken where it has no ends."""
+        every = np.column_stack([_numbers(x), np.full(len(x), np.nan), _numbers(low), _numbers(high)])
+        drawn = every[np.isfinite(every[:, 2]) & np.isfinite(every[:, 3])]
+        if len(drawn):
+            self._found["band"].append((gid, "band", [tuple(row) for row in drawn.tolist()]))
+
+    def barh(self, y: float, width: float, *, height: float, left: float = 0.0, gid: str = "", **_: Any) -> None:
+        """A lying bar."""
+        place = (y - height / 2) + height / 2
+        self._found["bar"].append((gid, "bar", [(np.nan, place, float(left), float(left + width))]))
+
+
+class _Line(list[Any]):
+    """Series, form and points of a line: a tuple whose series may be set after drawing."""
+
+    def __init__(self, gid: str, points: list[tuple[float, float, float, float]]) -> None:
+        super().__init__((gid, "line", points))
+
+    def set_gid(self, gid: str) -> None:
+        """Name the series."""
+        self[0] = gid
+
+
+class RecordedFigure:
+    """A figure of panels; takes the arguments of matplotlib's."""
+
+    legend = supxlabel = supylabel = suptitle = staticmethod(_nothing)
+    dpi_scale_trans = IdentityTransform()
+
+    def __init__(self, figsize: tuple[float, float]) -> None:
+        self._width = figsize[0]
+        self.axes: list[RecordedAxes] = []
+
+    @classmethod
+    def of(cls, figsize: tuple[float, float]) -> Self:
+        """An empty figure of that size (inches)."""
+        return cls(figsize)
+
+    def get_figwidth(self) -> float:
+        """Inches."""
+        return self._width
+
+    def subplots(self, rows: int = 1, columns: int = 1, *, squeeze: bool = True, **_: Any) -> Any:
+        """A panel, or an array of them."""
+        grid = np.empty((rows, columns), dtype="object")
+        for place in np.ndindex(rows, columns):
+            grid[place] = RecordedAxes()
+        self.axes += grid.ravel().tolist()
+        if not squeeze:
+            return grid
+        return grid[0, 0] if grid.size == 1 else grid.squeeze()
+
+
+def panels(figure: RecordedFigure) -> Iterable[tuple[str, Iterator[Artist]]]:
+    """Title and artists of every panel that is shown."""
+    return ((axes.get_title(), axes.artists()) for axes in figure.axes if axes.get_visible())
