@@ -25,7 +25,7 @@ def differences(subject: Subject) -> Figure | None:
     alone = len(references) == 1
     pairs = zip(rows["arm"].astype(str), rows["reference"].astype(str), strict=True)
     names = Names.of((arm if alone else f"{arm} against {reference}" for arm, reference in pairs), subject.width)
-    figure = Figure(figsize=(subject.width, 0.95 + names.height(1.5)))
+    figure = subject.figure(0.95 + names.height(1.5))
     axes = figure.subplots()
     means, widths = 100 * rows["mean"].to_numpy(), 100 * rows["half_width"].to_numpy(dtype="float64")
     ends = np.minimum(np.nan_to_num(widths), _WIDEST)

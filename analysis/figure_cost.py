@@ -41,7 +41,7 @@ def cost(subject: Subject) -> Figure | None:
     runs = runs.reset_index()
     arms = [arm for arm, _ in by_arm(runs, results.arms)]
     names = Names.of(arms, 0.85 * subject.width)
-    figure = Figure(figsize=(subject.width, 0.85 + names.height(1.5)))
+    figure = subject.figure(0.85 + names.height(1.5))
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)
     for axes, column in zip(grid.flat, panels, strict=True):
         for place, arm in enumerate(arms):

@@ -26,7 +26,7 @@ def learning_curves(subject: Subject) -> Figure | None:
     label = _label(window)
     extent = limits(curves.values(), scale=100)
     if len(results.arms) <= TOGETHER:
-        figure = Figure(figsize=(subject.width, 2.5))
+        figure = subject.figure(2.5)
         axes = figure.subplots()
         for arm, found in curves.items():
             draw_curve(axes, found, style[arm], scale=100, seeds=True)
@@ -37,7 +37,7 @@ def learning_curves(subject: Subject) -> Figure | None:
     panels = [arm for arm in curves if arm != results.reference] or list(curves)
     columns = 4 if subject.wide else 2
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(subject.width, 0.85 + 1.05 * rows))
+    figure = subject.figure(0.85 + 1.05 * rows)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axes, arm in zip(grid.flat, panels, strict=False):
         if results.reference in curves:
@@ -74,7 +74,7 @@ def efficiency(subject: Subject) -> Figure | None:
     bands = len(results.arms) <= TOGETHER
     drawn = [arm for arm in results.arms if any(arm in curves for _, curves in panels)]
     height = 2.0 + 0.16 * math.ceil(len(drawn) / (4 if subject.wide else 2))
-    figure = Figure(figsize=(subject.width, height))
+    figure = subject.figure(height)
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)
     every = [one for _, curves in panels for one in curves.values()]
     for axes, (label, curves) in zip(grid.flat, panels, strict=True):

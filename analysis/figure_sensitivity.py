@@ -39,7 +39,7 @@ def sensitivity(subject: Subject) -> Figure | None:
     panels = list(dict.fromkeys((line.key, line.condition) for line in found))
     columns = min(len(panels), 3 if subject.wide else 2)
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(subject.width, 0.75 + 1.65 * rows))
+    figure = subject.figure(0.75 + 1.65 * rows)
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     references = reference_success(results)
     shown: list[np.ndarray] = []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.load import Results
 from analysis.palette import Look, looks
+from analysis.recorded import RecordedFigure
 
 COLUMN = 3.3
 """Width of one column of a two-column paper (inches)."""
@@ -28,6 +30,12 @@ class Subject:
     compared: pd.DataFrame
     """The frame of `analysis.cells.comparisons`."""
     width: float
+    canvas: type[Figure] | type[RecordedFigure] = Figure
+    """What the figure is drawn on, or where its numbers are kept."""
+
+    def figure(self, height: float) -> Figure:
+        """An empty figure of the subject's width; `height` in inches."""
+        return cast(Figure, self.canvas(figsize=(self.width, height)))
 
     @property
     def wide(self) -> bool:

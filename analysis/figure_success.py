@@ -32,7 +32,7 @@ def before_after(subject: Subject) -> Figure | None:
         return None
     arms = [arm for arm, _ in by_arm(rows, results.arms)]
     names = Names.of(arms, subject.width)
-    figure = Figure(figsize=(subject.width, 0.95 + names.height(2.4)))
+    figure = subject.figure(0.95 + names.height(2.4))
     axes = figure.subplots()
     reference = rows["success"][(rows["arm"] == results.reference) & (rows["phase"] == "after")]
     if len(reference):
@@ -88,7 +88,7 @@ def task_bars(subject: Subject) -> Figure | None:
     names = Names.of(arms, 0.8 * subject.width)
     columns = len(types) if subject.wide else 4
     lines = math.ceil(len(types) / columns)
-    figure = Figure(figsize=(subject.width, 0.6 + lines * (0.2 + names.height(1.35))))
+    figure = subject.figure(0.6 + lines * (0.2 + names.height(1.35)))
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axes, task_type in zip(grid.flat, types, strict=False):
         for place, arm in enumerate(arms):
@@ -145,7 +145,7 @@ def profiles(subject: Subject) -> Figure | None:
     }
     if len(scores) < 2:
         return None
-    figure = Figure(figsize=(subject.width, 2.5))
+    figure = subject.figure(2.5)
     axes = figure.subplots()
     for arm, values in scores.items():
         look = style[arm]

@@ -44,7 +44,7 @@ def world_model(subject: Subject) -> Figure | None:
     drawn = [arm for arm, _ in by_arm(metrics, results.arms)]
     rows, columns = (2, 3) if subject.wide else (3, 2)
     per_legend_row = 5 if subject.wide else 2
-    figure = Figure(figsize=(subject.width, 0.5 + 1.2 * rows + 0.16 * (1 + len(drawn) // per_legend_row)))
+    figure = subject.figure(0.5 + 1.2 * rows + 0.16 * (1 + len(drawn) // per_legend_row))
     grid = figure.subplots(rows, columns, sharex=True)
     for axes, panel in zip(grid.flat, _PANELS, strict=True):
         curves = {

@@ -27,6 +27,7 @@ from analysis.figure_subject import COLUMN, PAGE, Draw, Subject
 from analysis.figure_success import PROFILE_SEEDS, before_after, profiles, task_bars
 from analysis.figure_world_model import world_model
 from analysis.load import Results
+from analysis.recorded import RecordedFigure
 
 STYLE = Path(__file__).with_name("paw_bench.mplstyle")
 WIDE = "-wide"
@@ -78,14 +79,19 @@ def draw(results: Results, folder: Path) -> list[Path]:
 
 
 def make(
-    name: str, results: Results, condition: str, width: float = COLUMN, compared: pd.DataFrame | None = None
+    name: str,
+    results: Results,
+    condition: str,
+    width: float = COLUMN,
+    compared: pd.DataFrame | None = None,
+    canvas: type[Figure] | type[RecordedFigure] = Figure,
 ) -> Figure | None:
     """The figure of that name in `FIGURES`, under the condition's title; to be called with the style in force.
 
-    `compared`: the frame of `analysis.cells.comparisons`, where it is at hand.
+    `compared`: the frame of `analysis.cells.comparisons`, where it is at hand; `canvas`: see `Subject`.
     """
     compared = comparisons(results) if compared is None else compared
-    figure = FIGURES[name].draw(Subject(results, condition, compared, width))
+    figure = FIGURES[name].draw(Subject(results, condition, compared, width, canvas))
     if figure is not None and condition and not FIGURES[name].whole:
         figure.suptitle(wrapped(condition, width - 0.1), fontsize=mpl.rcParams["font.size"])
     return figure

@@ -1,6 +1,7 @@
-"""The numbers that a figure shows, read off the figure itself: what is in the CSV beside it is what was drawn.
+"""The numbers that a figure shows: what is in the CSV beside it is what was drawn.
 
-Only the artists of the panels count. Legends, ticks and the background hold no data.
+Only the artists of the panels count. Legends, ticks and the background hold no data. A report records the calls that
+draw (`analysis.recorded`); what they leave in a real figure is read here as well, and tests hold the two together.
 """
 
 from __future__ import annotations
@@ -21,11 +22,9 @@ from matplotlib.figure import Figure
 from analysis import cells, figures
 from analysis.figure_subject import COLUMN
 from analysis.load import Results
+from analysis.recorded import Point, Recorded, RecordedAxes, RecordedFigure
 
 COLUMNS = ("panel", "title", "artist", "series", "form", "point", "x", "y", "low", "high")
-
-Points = Iterable[tuple[float, float, float, float]]
-"""x, y, low, high; NaN where a form has no such number."""
 
 
 def figure_data(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -33,12 +32,12 @@ def figure_data(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
     compared = cells.comparisons(results)
     with mpl.rc_context(), matplotlib.style.context(figures.STYLE):
         for name, condition, stem in figures.planned(results):
-            figure = figures.make(name, results, condition, COLUMN, compared)
+            figure = figures.make(name, results, condition, COLUMN, compared, canvas=RecordedFigure)
             if figure is not None:
                 yield stem, plotted(figure)
 
 
-def plotted(figure: Figure) -> pd.DataFrame:
+def plotted(figure: Figure | RecordedFigure) -> pd.DataFrame:
     """Every point of the figure, in data coordinates.
 
     Columns: panel (1-based), title (its own), artist (1-based within the panel), series (the artist's gid or label),
@@ -47,31 +46,33 @@ def plotted(figure: Figure) -> pd.DataFrame:
     x and y, and its ends in low and high.
     """
     rows: list[tuple[Any, ...]] = []
-    for panel, axes in enumerate((axes for axes in figure.axes if axes.get_visible()), start=1):
+    panels: Iterable[Axes | RecordedAxes] = figure.axes
+    for panel, axes in enumerate((axes for axes in panels if axes.get_visible()), start=1):
         title = " ".join(axes.get_title(loc="left").split())
-        for artist, (series, form, points) in enumerate(_artists(axes), start=1):
-            for point, numbers in enumerate(points, start=1):
-                rows.append((panel, title, artist, series, form, point, *numbers))
+        artists = axes.artists() if isinstance(axes, RecordedAxes) else _artists(axes)
+        for number, artist in enumerate(artists, start=1):
+            for point, numbers in enumerate(artist.points, start=1):
+                rows.append((panel, title, number, artist.series, artist.form, point, *numbers))
     data = pd.DataFrame(rows, columns=list(COLUMNS))
     return data.astype(dict.fromkeys(("x", "y", "low", "high"), "float64"))
 
 
-def _artists(axes: Axes) -> Iterator[tuple[str, str, Points]]:
+def _artists(axes: Axes) -> Iterator[Recorded]:
     """Series, form and points of every artist that holds data, in the order of drawing by kind."""
     intervals = [container for container in axes.containers if isinstance(container, ErrorbarContainer)]
     own = {id(part) for container in intervals for part in _parts(container)}
     for container in intervals:
-        yield _name(container.lines[0] or container), "interval", _interval(container)
+        yield Recorded(_name(container.lines[0] or container), "interval", list(_interval(container)))
     for line in axes.lines:
         if id(line) not in own:
             x, y = (np.asarray(values, dtype="float64") for values in line.get_data(orig=True))
-            yield _name(line), "line", ((a, b, np.nan, np.nan) for a, b in zip(x, y, strict=True))
+            yield Recorded(_name(line), "line", [(a, b, np.nan, np.nan) for a, b in zip(x, y, strict=True)])
     for collection in axes.collections:
         if isinstance(collection, PolyCollection) and id(collection) not in own:
-            yield _name(collection), "band", _band(collection)
+            yield Recorded(_name(collection), "band", list(_band(collection)))
     for bars in axes.containers:
         if isinstance(bars, BarContainer):
-            yield _name(bars.patches[0]), "bar", _bars(bars)
+            yield Recorded(_name(bars.patches[0]), "bar", list(_bars(bars)))
 
 
 def _parts(container: ErrorbarContainer) -> Sequence[Artist]:
@@ -85,7 +86,7 @@ def _name(artist: Any) -> str:
     return str(name or ("" if label.startswith("_") else label))
 
 
-def _interval(container: ErrorbarContainer) -> Points:
+def _interval(container: ErrorbarContainer) -> Iterator[Point]:
     line, _, bars = container.lines
     assert line is not None, "an interval without a mean"
     x, y = (np.asarray(values, dtype="float64") for values in line.get_data(orig=True))
@@ -94,10 +95,10 @@ def _interval(container: ErrorbarContainer) -> Points:
         ends = np.array(collection.get_segments())
         along = 0 if container.has_xerr else 1
         low, high = ends[:, 0, along], ends[:, 1, along]
-    return zip(x, y, low, high, strict=True)
+    yield from zip(x, y, low, high, strict=True)
 
 
-def _band(collection: PolyCollection) -> Points:
+def _band(collection: PolyCollection) -> Iterator[Point]:
     """Low and high at every x: a band's outline runs along one edge and back along the other."""
     for path in collection.get_paths():
         corners = np.asarray(path.vertices)
@@ -106,7 +107,7 @@ def _band(collection: PolyCollection) -> Points:
             yield x, np.nan, heights.min(), heights.max()
 
 
-def _bars(container: BarContainer) -> Points:
+def _bars(container: BarContainer) -> Iterator[Point]:
     """A lying bar from low to high at the height y, an upright one at x."""
     for bar in container.patches:
         x, y, width, height = bar.get_x(), bar.get_y(), bar.get_width(), bar.get_height()

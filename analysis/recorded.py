@@ -7,14 +7,28 @@ is not known here is an AttributeError.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Self
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.transforms import IdentityTransform
 
-Artist = tuple[str, str, list[tuple[float, float, float, float]]]
-"""Series, form, and x, y, low, high of each point."""
+Point = tuple[float, float, float, float]
+"""x, y, low, high; NaN where a form has no such number."""
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What one call drew."""
+
+    series: str
+    form: str
+    points: list[Point]
+
+    def set_gid(self, gid: str) -> None:
+        """Name the series."""
+        self.series = gid
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -25,10 +39,10 @@ def _numbers(values: Any) -> np.ndarray:
     return np.atleast_1d(np.asarray(values, dtype="float64"))
 
 
-class _Scale:
-    """Takes whatever is said of an axis or of a line's look."""
+class _Axis:
+    """Takes whatever is said of an axis' ticks."""
 
-    set_major_locator = set_minor_locator = set_major_formatter = set_gid = staticmethod(_nothing)
+    set_major_locator = set_minor_locator = set_major_formatter = staticmethod(_nothing)
 
 
 class RecordedAxes:
@@ -36,13 +50,13 @@ class RecordedAxes:
 
     set_xlim = set_ylim = set_xlabel = set_ylabel = set_xticks = set_yticks = set_xscale = staticmethod(_nothing)
     tick_params = grid = annotate = text = set = staticmethod(_nothing)
-    xaxis = yaxis = _Scale()
-    transData = transScale = IdentityTransform()  # noqa: N815 (matplotlib's names)
+    xaxis = yaxis = _Axis()
+    transData = transScale = IdentityTransform()
 
     def __init__(self) -> None:
         self._title = ""
         self._visible = True
-        self._found: dict[str, list[Artist]] = {"interval": [], "line": [], "band": [], "bar": []}
+        self._found: dict[str, list[Recorded]] = {"interval": [], "line": [], "band": [], "bar": []}
 
     def set_title(self, label: str, **_: Any) -> None:
         """The panel's own title."""
@@ -60,18 +74,18 @@ class RecordedAxes:
         """Whether the panel is shown."""
         return self._visible
 
-    def artists(self) -> Iterator[Artist]:
+    def artists(self) -> Iterator[Recorded]:
         """What was drawn: intervals, lines, bands, bars, each in the order of drawing."""
         for form in self._found.values():
             yield from form
 
-    def plot(self, x: Any, y: Any, *_: Any, gid: str = "", **__: Any) -> list[_Line]:
+    def plot(self, x: Any, y: Any, *_: Any, gid: str = "", **__: Any) -> list[Recorded]:
         """A line, or one a column of `y`."""
         across, up = _numbers(x), _numbers(y)
         columns = up.T if up.ndim == 2 else [up]
         return [self._line(gid, across, column) for column in columns]
 
-    def step(self, x: Any, y: Any, **options: Any) -> list[_Line]:
+    def step(self, x: Any, y: Any, **options: Any) -> list[Recorded]:
         """A line in steps."""
         return self.plot(x, y, **options)
 
@@ -83,9 +97,13 @@ class RecordedAxes:
         """A line along the panel."""
         self._line("", _numbers([0, 1]), _numbers([y, y]))
 
-    def _line(self, gid: str, x: np.ndarray, y: np.ndarray) -> _Line:
-        found = _Line(gid, [(a, b, np.nan, np.nan) for a, b in zip(x.tolist(), y.tolist(), strict=True)])
-        self._found["line"].append(found)  # type: ignore[arg-type]  # a list whose name is set later
+    def _line(self, gid: str, x: np.ndarray, y: np.ndarray) -> Recorded:
+        points = [(across, up, np.nan, np.nan) for across, up in zip(x.tolist(), y.tolist(), strict=True)]
+        return self._keep(gid, "line", points)
+
+    def _keep(self, series: str, form: str, points: list[Point]) -> Recorded:
+        found = Recorded(series, form, points)
+        self._found[form].append(found)
         return found
 
     def errorbar(self, x: float, y: float, *, xerr: Any = None, yerr: Any = None, gid: str = "", **_: Any) -> None:
@@ -93,30 +111,19 @@ class RecordedAxes:
         mean = y if xerr is None else x
         width = yerr if xerr is None else xerr
         low, high = (np.nan, np.nan) if width is None else (mean - width, mean + width)
-        self._found["interval"].append((gid, "interval", [(float(x), float(y), float(low), float(high))]))
+        self._keep(gid, "interval", [(float(x), float(y), float(low), float(high))])
 
     def fill_between(self, x: Any, low: Any, high: Any, *, gid: str = "", **_: Any) -> None:
         """A band, broken where it has no ends."""
         every = np.column_stack([_numbers(x), np.full(len(x), np.nan), _numbers(low), _numbers(high)])
         drawn = every[np.isfinite(every[:, 2]) & np.isfinite(every[:, 3])]
         if len(drawn):
-            self._found["band"].append((gid, "band", [tuple(row) for row in drawn.tolist()]))
+            self._keep(gid, "band", list(map(tuple, drawn.tolist())))
 
     def barh(self, y: float, width: float, *, height: float, left: float = 0.0, gid: str = "", **_: Any) -> None:
         """A lying bar."""
         place = (y - height / 2) + height / 2
-        self._found["bar"].append((gid, "bar", [(np.nan, place, float(left), float(left + width))]))
-
-
-class _Line(list[Any]):
-    """Series, form and points of a line: a tuple whose series may be set after drawing."""
-
-    def __init__(self, gid: str, points: list[tuple[float, float, float, float]]) -> None:
-        super().__init__((gid, "line", points))
-
-    def set_gid(self, gid: str) -> None:
-        """Name the series."""
-        self[0] = gid
+        self._keep(gid, "bar", [(np.nan, place, float(left), float(left + width))])
 
 
 class RecordedFigure:
@@ -128,11 +135,6 @@ class RecordedFigure:
     def __init__(self, figsize: tuple[float, float]) -> None:
         self._width = figsize[0]
         self.axes: list[RecordedAxes] = []
-
-    @classmethod
-    def of(cls, figsize: tuple[float, float]) -> Self:
-        """An empty figure of that size (inches)."""
-        return cls(figsize)
 
     def get_figwidth(self) -> float:
         """Inches."""
@@ -147,8 +149,3 @@ class RecordedFigure:
         if not squeeze:
             return grid
         return grid[0, 0] if grid.size == 1 else grid.squeeze()
-
-
-def panels(figure: RecordedFigure) -> Iterable[tuple[str, Iterator[Artist]]]:
-    """Title and artists of every panel that is shown."""
-    return ((axes.get_title(), axes.artists()) for axes in figure.axes if axes.get_visible())
