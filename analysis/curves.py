@@ -42,7 +42,7 @@ def curve_against(rows: pd.DataFrame, spent: str, column: str, window: int = 1) 
     None where a seed lacks a value of `spent`, or their curves share no stretch.
     """
     values = _smoothed(rows, column, window)
-    sums = rows.pivot(index="update", columns="seed", values=spent).sort_index()[values.columns]
+    sums = _wide(rows, spent)[values.columns]
     measured = values.notna()
     if values.empty or sums.where(measured).isna().to_numpy()[measured.to_numpy()].any():
         return None
@@ -58,9 +58,18 @@ def curve_against(rows: pd.DataFrame, spent: str, column: str, window: int = 1) 
 
 
 def _smoothed(rows: pd.DataFrame, column: str, window: int) -> pd.DataFrame:
-    seeds = rows.pivot(index="update", columns="seed", values=column).sort_index()
+    seeds = _wide(rows, column)
     seeds = seeds.dropna(axis="columns", how="all")
     return seeds.rolling(window, min_periods=1).mean().where(seeds.notna()) if window > 1 else seeds
+
+
+def _wide(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Updates x seeds, both ascending."""
+    updates, row = np.unique(rows["update"].to_numpy(), return_inverse=True)
+    seeds, place = np.unique(rows["seed"].to_numpy(), return_inverse=True)
+    values = np.full((len(updates), len(seeds)), np.nan)
+    values[row, place] = rows[column].to_numpy(dtype="float64")
+    return pd.DataFrame(values, index=pd.Index(updates, name="update"), columns=pd.Index(seeds, name="seed"))
 
 
 def _with_intervals(seeds: pd.DataFrame) -> Curve:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
 
 import matplotlib as mpl
@@ -14,6 +15,7 @@ from matplotlib.lines import Line2D
 from analysis.cells import task_types
 from analysis.drawing import BAND_SEEDS, Names, by_arm, dots, finish, legend, span, wrapped
 from analysis.figure_subject import Subject
+from analysis.grouping import Part, grouped
 from analysis.inference import success_interval
 from analysis.palette import lighter
 from analysis.record_frames import ALL
@@ -38,10 +40,11 @@ def before_after(subject: Subject) -> Figure | None:
     if len(reference):
         axes.axvline(100 * reference.mean(), color=_GREY, linewidth=0.8, linestyle=_DASHES, zorder=1)
     shown: list[np.ndarray] = []
+    parts = _by_seed(rows)
     for place, arm in enumerate(arms):
         look = style[arm]
         for phase, offset in (("before", -0.2), ("after", 0.2)):
-            values, half_width = _successes(rows[rows["phase"] == phase], arm, ALL)
+            values, half_width = _successes(parts, arm, phase, ALL)
             if len(values) == 0:
                 continue
             mean = values.mean()
@@ -80,7 +83,7 @@ def task_bars(subject: Subject) -> Figure | None:
     """Success after training by task type: bars are means over seeds, whiskers 95 % t intervals, dots seeds."""
     results, style = subject.results, subject.looks
     rows = subject.finished(results.evaluation)
-    after, before = rows[rows["phase"] == "after"], rows[rows["phase"] == "before"]
+    after, parts = rows[rows["phase"] == "after"], _by_seed(rows)
     types = [name for name in task_types(results) if (after["task_type"] == name).any()]
     if not types:
         return None
@@ -92,7 +95,7 @@ def task_bars(subject: Subject) -> Figure | None:
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axes, task_type in zip(grid.flat, types, strict=False):
         for place, arm in enumerate(arms):
-            look, (values, half_width) = style[arm], _successes(after, arm, task_type)
+            look, (values, half_width) = style[arm], _successes(parts, arm, "after", task_type)
             if len(values) == 0:
                 continue
             axes.barh(
@@ -108,7 +111,7 @@ def task_bars(subject: Subject) -> Figure | None:
                     zorder=4,
                 )
             dots(axes, values, place + 0.22, look)
-            earlier, _ = _successes(before, arm, task_type)
+            earlier, _ = _successes(parts, arm, "before", task_type)
             if len(earlier):
                 axes.plot(2 * [earlier.mean()], [place - 0.38, place + 0.38], color="0.1", linewidth=1.1, zorder=3)
         axes.set_xlim(0, 100)
@@ -122,11 +125,20 @@ def task_bars(subject: Subject) -> Figure | None:
     return figure
 
 
-def _successes(rows: pd.DataFrame, arm: str, task_type: str) -> tuple[np.ndarray, float]:
+Parts = Mapping[tuple[str, str, str], Part]
+"""(arm, phase, task type) -> success and games of each seed."""
+
+
+def _by_seed(rows: pd.DataFrame) -> Parts:
+    return grouped(rows.sort_values("seed"), ("arm", "phase", "task_type"), ("success", "games"))
+
+
+def _successes(parts: Parts, arm: str, phase: str, task_type: str) -> tuple[np.ndarray, float]:
     """Success of each seed in percent, and the half-width of the interval; NaN where the tables print none either."""
-    own = rows[(rows["arm"] == arm) & (rows["task_type"] == task_type)].sort_values("seed")
-    success = own["success"].to_numpy()
-    return 100 * success, 100 * success_interval(success, own["games"].to_numpy()).half_width
+    own = parts.get((arm, phase, task_type))
+    if own is None:
+        return np.array([]), math.nan
+    return 100 * own["success"], 100 * success_interval(own["success"], own["games"]).half_width
 
 
 def profiles(subject: Subject) -> Figure | None:

@@ -84,6 +84,7 @@ def make(
     condition: str,
     width: float = COLUMN,
     compared: pd.DataFrame | None = None,
+    *,
     canvas: type[Figure] | type[RecordedFigure] = Figure,
 ) -> Figure | None:
     """The figure of that name in `FIGURES`, under the condition's title; to be called with the style in force.

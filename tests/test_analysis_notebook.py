@@ -41,9 +41,19 @@ def test_importing_the_package_imports_nothing_heavy_and_loading_no_torch(tmp_pa
         "import sys, analysis\n"
         "assert not {'pandas', 'numpy', 'scipy', 'matplotlib'} & set(sys.modules)\n"
         f"analysis.load({str(sweep.path)!r})\n"
+        "import analysis.explain\n"
+        "assert not {'matplotlib', 'scipy.stats'} & set(sys.modules)\n"
         "assert not {'torch', 'transformers', 'trl', 'alfworld', 'textworld'} & set(sys.modules)\n"
         "import analysis.report\n"
         f"assert analysis.load({str(sweep.path)!r}).problems == ()\n"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
+
+
+def test_help_is_there_at_once() -> None:
+    code = "import sys, analysis.__main__ as m\nsys.argv[1:] = ['--help']\ntry: m.main()\n"
+    code += "except SystemExit: assert not {'pandas', 'numpy', 'matplotlib', 'pydantic'} & set(sys.modules)\n"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    assert "usage: python -m analysis" in process.stdout

@@ -5,7 +5,10 @@ import json
 import math
 from pathlib import Path
 
+import matplotlib as mpl
+import matplotlib.style
 import numpy as np
+import pandas as pd
 import pytest
 from analysis_sweep import Sweep, publish, read_lines, write_lines
 from matplotlib.figure import Figure
@@ -13,7 +16,7 @@ from matplotlib.figure import Figure
 from analysis import cells, figures, report, run_tables, tables
 from analysis.explain import explain
 from analysis.load import load
-from analysis.plotted import plotted
+from analysis.plotted import figure_data, plotted
 from analysis.verify import Change, verify
 from paw_bench import cli_report
 from paw_bench.errors import StoreError, UserError
@@ -192,3 +195,23 @@ def test_the_points_of_every_kind_of_mark_are_read_off_the_figure() -> None:
     nan = math.nan
     expected = [[1, 3, nan, nan], [2, nan, nan, nan], [1, nan, 1, 4], [2, nan, 2, 6], [5, 0, 3, 7]]
     np.testing.assert_allclose(numbers, [*expected, [nan, 0, 0, 7], [nan, 1, 1, 9]])
+
+
+def test_what_a_figure_is_given_is_what_it_shows(tmp_path: Path) -> None:
+    """The data of a report is recorded without matplotlib; every figure, drawn in earnest, holds the same points."""
+    axes = [{"world_model.selection.alpha": alpha} for alpha in (0.25, 0.5, 1.0)]
+    sweep = Sweep(tmp_path, arms=("grpo", "paw", "paw b", "paw c"), seeds=range(10), axes=axes, updates=3, games=12)
+    for run in sweep.runs:
+        if (run["arm"], run["seed"]) != ("paw", 3):
+            sweep.done(run["arm"], run["seed"], axes=run["axes"])
+    results = load(tmp_path)
+    recorded = dict(figure_data(results))
+    with mpl.rc_context(), matplotlib.style.context(figures.STYLE):
+        for name, condition, stem in figures.planned(results):
+            if condition not in {"", results.conditions[1]}:
+                continue
+            figure = figures.make(name, results, condition)
+            assert (figure is None) == (stem not in recorded)
+            if figure is not None:
+                pd.testing.assert_frame_equal(recorded[stem], plotted(figure), check_exact=True, obj=stem)
+    assert {name for name, _, stem in figures.planned(results) if stem in recorded} >= set(figures.FIGURES)
