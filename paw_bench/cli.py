@@ -80,6 +80,7 @@ def sweep(
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="With --cluster: stay until every run has ended.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Give failed runs new attempts.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Start also what is beyond the budget, without asking.")] = False,
 ) -> None:
     """Run every run of an experiment file, then report. The same command again goes on where it stopped.
 
@@ -98,6 +99,7 @@ def sweep(
             results=results,
             retry=retry,
             wait=wait,
+            yes=yes,
         )
         raise typer.Exit(code)
     code = cli_sweep.sweep(
@@ -109,6 +111,7 @@ def sweep(
         parallel=parallel,
         results=results,
         retry=retry,
+        yes=yes,
     )
     raise typer.Exit(code)
 

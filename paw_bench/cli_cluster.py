@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from paw_bench.cli_budget import announce, power_json, power_report, require_budget
 from paw_bench.cli_status import all_sweeps, find_sweep, report_lines, states_of, status_document
 from paw_bench.cli_sweep import conclude
 from paw_bench.config.load import load_experiment_file
@@ -25,7 +26,7 @@ from paw_bench.sweep.cluster_status import snapshot
 from paw_bench.sweep.cost import predict
 from paw_bench.sweep.describe import describe_plan, plan_json
 from paw_bench.sweep.history import history_lines
-from paw_bench.sweep.launch import RUN_COMMAND, sweep_path
+from paw_bench.sweep.launch import RUN_COMMAND
 from paw_bench.sweep.plan import plan
 from paw_bench.sweep.progress import Screen, headline
 from paw_bench.sweep.queue import QueueError, slurm
@@ -52,6 +53,7 @@ def sweep(
     results: Path,
     retry: bool,
     wait: bool,
+    yes: bool = False,
     command: Sequence[str] = RUN_COMMAND,
     keep: Sequence[str] = _KEEP_COMMAND,
 ) -> int:
@@ -63,21 +65,24 @@ def sweep(
     planned = plan(load_experiment_file(file, scale=scale, overrides=overrides))
     launch = ClusterLaunch(planned, load_profile(profile), results, command, keep)
     at_a_time = launch.file.profile.max_parallel
-    cost = predict(planned, sweep_path=sweep_path(planned, results), parallel=at_a_time)
+    cost = predict(planned, sweep_path=launch.sweep.path, parallel=at_a_time, size=launch.size)
+    before = states_of(launch.sweep) if launch.sweep.exists() else []
     document = plan_json(planned, cost)
     console = Console(stderr=as_json)
     if dry_run:
         scripts = [os.path.relpath(path) for path in launch.write_scripts()]
         if as_json:
-            print(json.dumps({**document, "scripts": scripts}, indent=2))
+            print(json.dumps({**document, "power": power_json(planned, before), "scripts": scripts}, indent=2))
         else:
-            console.print(describe_plan(planned, cost))
+            console.print(describe_plan(planned, cost, power_report(planned, before)))
             console.print("\n".join(f"wrote {path}" for path in scripts), highlight=False, soft_wrap=True)
         return 0
     for missing in missing_requirements(planned):
         if missing.kind != "GPU":
             text = f"{missing.needs}: {missing.found} on this machine; the nodes need it ({missing.remedy})"
             print(f"note: {text}", file=sys.stderr)
+    runs = announce(planned, cost, before, console)
+    require_budget(cost, runs, [*planned.file.limits, *launch.file.limits], yes=yes, console=console)
     name = planned.file.sweep_name
     try:
         with Screen(console, name) as screen:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from paw_bench.cli_budget import announce, power_json, power_report, require_budget
 from paw_bench.cli_status import report_lines, status_document
 from paw_bench.config.load import load_experiment_file
 from paw_bench.errors import UserError
@@ -24,7 +25,7 @@ from paw_bench.sweep.progress import Screen, headline
 from paw_bench.sweep.requirements import cannot_run_here, missing_requirements
 from paw_bench.sweep.signals import Interrupted
 from paw_bench.sweep.slots import Slots
-from paw_bench.sweep.status import RunStatus
+from paw_bench.sweep.status import RunStatus, sweep_status
 
 _TAIL_LINES = 15
 
@@ -39,6 +40,7 @@ def sweep(
     parallel: int | None,
     results: Path,
     retry: bool,
+    yes: bool = False,
     command: Sequence[str] = RUN_COMMAND,
 ) -> int:
     """Run every run of the experiment file, then report; returns the exit code (0 done, 1 a run failed, 130 stopped).
@@ -52,14 +54,16 @@ def sweep(
     document = plan_json(planned, cost)
     if dry_run:
         if as_json:
-            print(json.dumps(document, indent=2))
+            print(json.dumps({**document, "power": power_json(planned, _states(folder))}, indent=2))
         else:
-            Console().print(describe_plan(planned, cost))
+            Console().print(describe_plan(planned, cost, power_report(planned, _states(folder))))
         return 0
     missing = missing_requirements(planned)
     if missing:
         raise cannot_run_here(planned, missing)
     console = Console(stderr=as_json)
+    runs = announce(planned, cost, _states(folder), console)
+    require_budget(cost, runs, planned.file.limits, yes=yes, console=console)
     try:
         with Screen(console, planned.file.sweep_name) as screen:
             statuses = launch(
@@ -77,6 +81,10 @@ def sweep(
         print(f"stopped; finished runs and checkpoints are kept. To go on: {again}", file=sys.stderr)
         return 130
     return conclude(planned, SweepDirectory(folder), statuses, console, as_json=as_json)
+
+
+def _states(folder: Path) -> list[RunStatus]:
+    return sweep_status(SweepDirectory(folder)) if SweepDirectory(folder).exists() else []
 
 
 def _mean_run(cost: CostPrediction) -> float | None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic_core import PydanticCustomError
 
+from paw_bench.config.budget import Budget, Limit
 from paw_bench.config.environments import complete_options
 from paw_bench.config.layers import Layer, resolve
 from paw_bench.config.merge import Delta, Key, merge, split
@@ -48,6 +49,8 @@ class ExperimentSpec(Section):
     comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]] | None = None
     """Pairs [arm, arm it is compared with] (None: every arm with the reference)."""
     execution: dict[str, Any] = Field(default_factory=dict)
+    budget: Budget | None = None
+    """From how many hours on a sweep asks before it starts."""
     tuned: Tuned | None = None
     """Where the settings come from, if a study chose them."""
 
@@ -94,6 +97,8 @@ class ExperimentFile:
     """Layers over arms and axes: one for each `--set` of an experiment key."""
     execution_layers: tuple[Layer, ...]
     tuned: Tuned | None = None
+    limits: tuple[Limit, ...] = ()
+    """Of the budget."""
 
     @property
     def sweep_name(self) -> str:

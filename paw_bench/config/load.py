@@ -9,6 +9,7 @@ from typing import Any
 
 from paw_bench.config.arms import check_arms, make_arms
 from paw_bench.config.axes import make_axes
+from paw_bench.config.budget import limits
 from paw_bench.config.experiment_file import NAME_PATTERN, ExperimentFile, ExperimentSpec
 from paw_bench.config.layers import Layer, Origin, make_layer
 from paw_bench.config.overrides import FILE, Overrides, parse_overrides
@@ -55,6 +56,7 @@ def load_experiment_file(path: Path, *, scale: str | None = None, overrides: Ite
             *changes.execution,
         ),
         tuned=spec.tuned,
+        limits=limits(spec.budget, document),
     )
     check_arms(file, document)
     _ = file.execution

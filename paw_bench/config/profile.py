@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from paw_bench.config.budget import Budget, Limit, limits
 from paw_bench.config.section import NonNegativeInt, PositiveInt, Section
 from paw_bench.config.spec import check_spec
 from paw_bench.config.yaml_reader import Document, Place, dotted, read_yaml
@@ -82,6 +83,8 @@ class ClusterProfile(Resources):
     keeper_partition: str | None = None
     """Where the small job runs that resubmits after an array has ended (None: `partition`)."""
     retries: Retries = Retries()
+    budget: Budget | None = None
+    """From how many hours on a sweep asks before it submits."""
     scales: dict[str, Resources] = Field(default_factory=dict)
     """Scale -> what differs there."""
     models: dict[str, Resources] = Field(default_factory=dict)
@@ -108,6 +111,11 @@ class ProfileFile:
 
     profile: ClusterProfile
     document: Document
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """Of the budget."""
+        return limits(self.profile.budget, self.document)
 
     def locate(self, key: str, scale: str, model: str) -> tuple[str, str]:
         """(`file:line`, dotted key) of what sets the resource `key` of a run of this scale and model."""

@@ -15,13 +15,14 @@ from paw_bench.store.run_directory import RunDirectory, RunInfo
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.cluster import Cluster, make_pass, patient_lock
 from paw_bench.sweep.cluster_check import check_profile
+from paw_bench.sweep.cost import Size
 from paw_bench.sweep.driver import check_space
 from paw_bench.sweep.execution_changes import with_recorded_changes
 from paw_bench.sweep.launch import keep_first_prediction, sweep_path
 from paw_bench.sweep.plan import Plan, PlannedRun
 from paw_bench.sweep.progress import Screen, seconds_left
 from paw_bench.sweep.queue import QueueError
-from paw_bench.sweep.sbatch import Shape
+from paw_bench.sweep.sbatch import Shape, seconds_of
 from paw_bench.sweep.signals import interruptible
 from paw_bench.sweep.status import RunStatus
 
@@ -50,6 +51,11 @@ class ClusterLaunch:
     def cluster(self) -> Cluster:
         """What its passes need to know."""
         return Cluster(self.file.profile, self.command, self.keep)
+
+    def size(self, run: PlannedRun) -> Size:
+        """What a run occupies on the cluster."""
+        shape = self._shape(run)
+        return Size(shape.gpus, shape.cpus, limit_s=seconds_of(shape.time))
 
     def write_scripts(self) -> list[Path]:
         """Write the sbatch file of every array and of the first keeper into `sbatch/`; returns them."""

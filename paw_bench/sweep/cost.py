@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from paw_bench.config.budget import Unit
 from paw_bench.config.schema import EvaluationConfig, ExperimentConfig, RunConfig
 from paw_bench.sweep.calibration import (
     Calibration,
@@ -37,6 +38,31 @@ class ArmCost:
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """What a run occupies while it works."""
+
+    gpus: int
+    cores: int
+    limit_s: float | None = None
+    """How long an attempt may take (None: as long as it likes)."""
+
+    @classmethod
+    def here(cls, run: PlannedRun) -> Size:
+        """Of a run on this machine."""
+        return cls(run.config.execution.gpus, run.config.execution.threads)
+
+    @property
+    def unit(self) -> Unit:
+        """What its hours are counted of."""
+        return "gpu" if self.gpus else "core"
+
+    @property
+    def units(self) -> int:
+        """GPUs, or cores where it uses no GPU."""
+        return self.gpus or self.cores
+
+
+@dataclass(frozen=True, slots=True)
 class CostPrediction:
     """Cost of a plan. None wherever something that it needs was not measured."""
 
@@ -46,14 +72,38 @@ class CostPrediction:
     parallel: int
     total_seconds: float | None
     """Wall-clock seconds of the sweep with `parallel` runs at a time, in the plan's order."""
-    gpu_hours: float | None
-    """GPU hours of all runs; 0 without GPUs."""
+    sizes: Mapping[str, Size]
+    """Run id -> what it occupies."""
     sources: tuple[str, ...]
     """What the prediction stands on, in words."""
 
+    def hours(self, unit: Unit, runs: Collection[str]) -> float | None:
+        """GPU hours of those of `runs` that use GPUs, or core hours of the others; None where some are unknown."""
+        seconds = [(self.run_seconds[run], size.units) for run in runs if (size := self.sizes[run]).unit == unit]
+        if any(each is None for each, _ in seconds):
+            return None
+        return sum((each or 0.0) * units for each, units in seconds) / 3600
+
+    def most_hours(self, unit: Unit, runs: Collection[str]) -> float | None:
+        """The same if one attempt of each run takes all the time that it may; None without such a limit."""
+        sizes = [size for run in runs if (size := self.sizes[run]).unit == unit]
+        if any(size.limit_s is None for size in sizes):
+            return None
+        return sum((size.limit_s or 0.0) * size.units for size in sizes) / 3600
+
+    @property
+    def gpu_hours(self) -> float | None:
+        """GPU hours of all runs; 0 without GPUs."""
+        return self.hours("gpu", self.run_seconds.keys())
+
 
 def predict(
-    plan: Plan, *, calibration: Calibration | None = None, sweep_path: Path | None = None, parallel: int = 1
+    plan: Plan,
+    *,
+    calibration: Calibration | None = None,
+    sweep_path: Path | None = None,
+    parallel: int = 1,
+    size: Callable[[PlannedRun], Size] = Size.here,
 ) -> CostPrediction:
     """Predict seconds a run = start-up + updates x seconds an update + evaluations x seconds an evaluation.
 
@@ -69,13 +119,12 @@ def predict(
     seconds = {run.run_id: speeds[run.run_id].run(run.config.experiment) for run in plan.runs}
     known = [value for value in seconds.values() if value is not None]
     complete = len(known) == len(seconds)
-    gpus = plan.file.execution.gpus
     return CostPrediction(
         arms={arm: _arm_cost([run for run in plan.runs if run.arm == arm], speeds, seconds) for arm in plan.file.arms},
         run_seconds=seconds,
         parallel=parallel,
         total_seconds=_wall_clock(known, parallel) if complete else None,
-        gpu_hours=sum(known) * gpus / 3600 if complete or not gpus else None,
+        sizes={run.run_id: size(run) for run in plan.runs},
         sources=_sources(plan, calibration, measured),
     )
 
@@ -84,6 +133,11 @@ def evaluations(evaluation: EvaluationConfig, updates: int) -> int:
     """How often a run is evaluated: before (if asked), every n-th update but the last, and after."""
     between = (updates - 1) // evaluation.every if evaluation.every else 0
     return int(evaluation.before) + between + 1
+
+
+def evaluation_games(experiment: ExperimentConfig) -> int:
+    """Games of one evaluation."""
+    return experiment.evaluation.games or experiment.environment.panel_sizes[experiment.evaluation.panel]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +183,7 @@ def _calibrated(config: RunConfig, speed: Speed | None) -> _Times:
         episode = speed.rollout_seconds_per_episode + algorithm.epochs * speed.training_seconds_per_episode
         update = algorithm.groups * algorithm.group_size * longer * episode
     if speed.evaluation_seconds_per_episode is not None:
-        played = experiment.evaluation.games or experiment.environment.panel_sizes[experiment.evaluation.panel]
-        evaluation = played * longer * speed.evaluation_seconds_per_episode
+        evaluation = evaluation_games(experiment) * longer * speed.evaluation_seconds_per_episode
     return _Times(speed.startup_seconds, update, evaluation, "no measurement" if update is None else "calibration")
 
 

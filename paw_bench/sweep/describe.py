@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -9,16 +10,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from paw_bench.config.budget import Unit
 from paw_bench.config.schema import SCHEMA_VERSION
 from paw_bench.sweep.cost import ArmCost, CostPrediction
 from paw_bench.sweep.plan import Changes, Plan
 from paw_bench.sweep.progress import duration
 
 UNKNOWN = "unknown: no measurement"
+UNITS: Mapping[Unit, str] = {"gpu": "GPU hours", "core": "core hours"}
 
 
-def describe_plan(plan: Plan, cost: CostPrediction) -> RenderableType:
-    """The runs, what each arm changes, the proof and the cost, for a terminal of 80 columns."""
+def describe_plan(plan: Plan, cost: CostPrediction, power: Sequence[str] = ()) -> RenderableType:
+    """The runs, what each arm changes, the proof, the cost and what it resolves (`power`), for 80 columns."""
     file = plan.file
     counts = [_count(len(file.arms), "arm")]
     counts += [f"{_count(len(axis.values), 'value')} of {axis.key}" for axis in file.axes]
@@ -31,7 +34,16 @@ def describe_plan(plan: Plan, cost: CostPrediction) -> RenderableType:
     if file.tuned:
         trials = ", ".join(f"{count} for {arm}" for arm, count in file.tuned.trials.items())
         lines.append(Text(f"tuned on the {file.tuned.panel} panel by the study {file.tuned.study}; trials: {trials}"))
-    return Group(*lines, Text(), _arm_table(plan, cost), Text(), Text(_proof(plan)), Text(), *_cost_lines(plan, cost))
+    return Group(
+        *lines,
+        Text(),
+        _arm_table(plan, cost),
+        Text(),
+        Text(_proof(plan)),
+        Text(),
+        *_cost_lines(plan, cost),
+        *map(Text, power),
+    )
 
 
 def plan_json(plan: Plan, cost: CostPrediction) -> dict[str, Any]:
@@ -61,6 +73,7 @@ def plan_json(plan: Plan, cost: CostPrediction) -> dict[str, Any]:
             "parallel": cost.parallel,
             "total_seconds": cost.total_seconds,
             "gpu_hours": cost.gpu_hours,
+            "core_hours": cost.hours("core", list(cost.sizes)),
             "measured": list(cost.sources),
         },
     }
@@ -71,9 +84,10 @@ def _arm_table(plan: Plan, cost: CostPrediction) -> Table:
     table.add_column("arm", overflow="fold", max_width=24)
     table.add_column("changes against the base", overflow="fold")
     table.add_column("a run", justify="right", no_wrap=True)
+    table.add_column("a cell", justify="right", no_wrap=True)
     for arm, changes in plan.changes.items():
         mark = " (reference)" if arm == plan.file.reference else ""
-        table.add_row(Text(arm + mark), _changes(changes), _each(cost.arms[arm]))
+        table.add_row(Text(arm + mark), _changes(changes), _each(cost.arms[arm]), _cell_hours(plan, cost, arm))
     return table
 
 
@@ -100,6 +114,18 @@ def _each(entry: ArmCost) -> str:
     return "?" if entry.run_seconds is None else duration(entry.run_seconds)
 
 
+def _cell_hours(plan: Plan, cost: CostPrediction, arm: str) -> str:
+    """GPU or core hours of the arm's seeds at one axis point, in the mean over the points."""
+    runs = [run.run_id for run in plan.runs if run.arm == arm]
+    words = []
+    for unit, name in UNITS.items():
+        hours = cost.hours(unit, runs)
+        if hours is None:
+            return "?"
+        words += [f"{hours / plan.points:.1f} {name.removesuffix('ours')}"] if hours else []
+    return ", ".join(words)
+
+
 def _proof(plan: Plan) -> str:
     where = f" at each of {plan.points} axis points" if plan.file.axes else ""
     shared = "Runs with the same seed share games, initial weights and random numbers"
@@ -108,11 +134,21 @@ def _proof(plan: Plan) -> str:
     return f"Checked: every arm equals the base in every key that it does not name{where}. {shared}."
 
 
+def hour_lines(cost: CostPrediction, runs: Collection[str]) -> list[str]:
+    """GPU hours of those of `runs` that use GPUs, core hours of the others."""
+    present = {cost.sizes[run].unit for run in runs}
+    lines = []
+    for unit, name in UNITS.items():
+        if unit in present:
+            hours = cost.hours(unit, runs)
+            lines.append(f"{name}: {UNKNOWN if hours is None else f'{hours:.1f}'}")
+    return lines
+
+
 def _cost_lines(plan: Plan, cost: CostPrediction) -> list[RenderableType]:
     total = UNKNOWN if cost.total_seconds is None else f"about {duration(cost.total_seconds)}"
     lines = [f"time: {total} with {_count(cost.parallel, 'run')} at a time"]
     if cost.total_seconds is None:
         lines = [f"time: {UNKNOWN}"]
-    if plan.file.execution.gpus:
-        lines.append(f"GPU hours: {UNKNOWN if cost.gpu_hours is None else f'{cost.gpu_hours:.1f}'}")
+    lines += hour_lines(cost, [run.run_id for run in plan.runs])
     return [*map(Text, lines), *(Padding(Text(f"from {source}", style="dim"), (0, 0, 0, 2)) for source in cost.sources)]
