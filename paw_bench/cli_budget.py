@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -34,7 +35,7 @@ def power_report(planned: Plan, statuses: Sequence[RunStatus]) -> list[str]:
 def power_json(planned: Plan, statuses: Sequence[RunStatus]) -> list[dict[str, Any]]:
     """The same as plain data; null where there is no interval."""
     rows = map(dataclasses.asdict, power_of(planned, statuses))
-    return [{key: None if value != value else value for key, value in row.items()} for row in rows]
+    return [{key: None if math.isnan(value) else value for key, value in row.items()} for row in rows]
 
 
 def power_of(planned: Plan, statuses: Sequence[RunStatus]) -> list[Power]:
