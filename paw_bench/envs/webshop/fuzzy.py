@@ -1,7 +1,7 @@
 """The fuzzy token-set ratio that WebShop's reward is defined with.
 
-It gives what `rapidfuzz.fuzz.token_set_ratio` gives, to the last digits (equal on 30,000 random pairs; tests hold values
-of 3.14.6). One function is not worth a compiled dependency: it is asked a few times an episode.
+It gives what `rapidfuzz.fuzz.token_set_ratio` gives, to the last digits (equal on 30,000 random pairs; tests hold
+values of 3.14.6). One function is not worth a compiled dependency: it is asked a few times an episode.
 """
 
 from __future__ import annotations
