@@ -22,6 +22,7 @@ from analysis.drawing import BAND_SEEDS, wrapped
 from analysis.figure_comparisons import differences
 from analysis.figure_cost import cost
 from analysis.figure_curves import efficiency, learning_curves
+from analysis.figure_gradients import gradient_share
 from analysis.figure_sensitivity import sensitivity
 from analysis.figure_subject import COLUMN, PAGE, Draw, Subject
 from analysis.figure_success import PROFILE_SEEDS, before_after, profiles, task_bars
@@ -163,6 +164,15 @@ FIGURES: dict[str, Drawing] = {
         "Mean over seeds by update. WM loss is each arm's own form of it (clipped or not, true or shuffled targets) on "
         "its own episodes; accuracy and perplexity are on the fixed transitions, the same for all arms. λ, clipped "
         "and selected share only where the term is trained.",
+    ),
+    "gradient_share": Drawing(
+        gradient_share,
+        "Gradient on noisy tokens",
+        "Where the gradient of each token loss (with respect to the label's logit) falls, on the fixed transitions and "
+        "one and the same probabilities. Curves: on tokens of a probability of at most p, before training; CMAE has "
+        "none above \N{GREEK SMALL LETTER RHO}. Bars: on noisy tokens, names that the context does not hold and no "
+        f"policy could foretell; mean over seeds, dots: seeds, whiskers: 95 % t interval, from {BAND_SEEDS} seeds on. "
+        "Grey: the share of the tokens themselves.",
     ),
     "efficiency": Drawing(
         efficiency,

@@ -23,6 +23,7 @@ LIMITS = {
     "metrics.jsonl": _RECORDS,
     "episodes.jsonl": _RECORDS,
     "fixed_transitions.jsonl": _RECORDS,
+    "samples.jsonl": _DOCUMENT,
     "lock": _DOCUMENT,
     "provenance.json": _DOCUMENT,
     "sweep.json": _RECORDS,

@@ -128,6 +128,25 @@ FIXED_TRANSITIONS: Columns = {
 }
 """World-model diagnostics on the fixed transitions, one row a run and phase. `nll`: nats per observation token."""
 
+GRADIENTS: Columns = {
+    **RUN_KEY,
+    "phase": "str",
+    "update": "int64",
+    "noisy": "bool",
+    "above": "float64",
+    "upto": "float64",
+    "rho": "float64",
+    "tokens": "int64",
+    "weight": "float64",
+    "ce": "float64",
+    "mae": "float64",
+    "cmae": "float64",
+}
+"""Observation tokens of the fixed transitions by their probability p under the policy: one row a run, phase, kind of
+token (`noisy`: a name that the context does not hold) and bin `above` < p <= `upto`; no rows for runs that recorded
+none. `tokens`: how many; `weight`: their summed weight, 1 over all of a phase; `ce`, `mae`, `cmae`: the summed weight
+times the size of the loss's gradient with respect to the label's logit, `cmae` clipped above the run's `rho`."""
+
 
 _SHARES: tuple[str, ...] = (
     "success",
@@ -139,6 +158,7 @@ _SHARES: tuple[str, ...] = (
     "accuracy",
 )
 _SHARES += ("loss_mae", "wm.selected_share", "wm.clipped_share", "wm.accuracy")
+_SHARES += ("above", "upto", "rho", "edges", "weight", "ce", "mae", "cmae")
 _COUNTS: tuple[str, ...] = (
     "updates",
     "updates_planned",

@@ -14,7 +14,17 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.files import check_file, strangers
-from analysis.frames import EPISODES, EVALUATION, FIXED_TRANSITIONS, METRICS, RUNS, Texts, frame, joined
+from analysis.frames import (
+    EPISODES,
+    EVALUATION,
+    FIXED_TRANSITIONS,
+    GRADIENTS,
+    METRICS,
+    RUNS,
+    Texts,
+    frame,
+    joined,
+)
 from analysis.plan import read_plan
 from analysis.record_frames import Row
 from analysis.records import condition_of, read_run
@@ -51,6 +61,7 @@ class Results:
     metrics: pd.DataFrame
     episodes: pd.DataFrame
     fixed_transitions: pd.DataFrame
+    gradients: pd.DataFrame
     problems: tuple[str, ...]
     """One line for each thing that could not be used as it is."""
 
@@ -139,6 +150,7 @@ def load(path: Path | str) -> Results:
         metrics=joined(keys, [records.metrics for records in read], METRICS, texts),
         episodes=joined(keys, [records.episodes for records in read], EPISODES, texts),
         fixed_transitions=joined(keys, [records.fixed_transitions for records in read], FIXED_TRANSITIONS, texts),
+        gradients=joined(keys, [records.gradients for records in read], GRADIENTS, texts),
         problems=(*(problem for records in read for problem in records.problems), *problems),
     )
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis.files import check_run_files, one_line
-from analysis.frames import EPISODES, EVALUATION, FIXED_TRANSITIONS, RUNS, Table, Texts, table
+from analysis.frames import EPISODES, EVALUATION, FIXED_TRANSITIONS, GRADIENTS, RUNS, Table, Texts, table
+from analysis.gradients import gradients_table
 from analysis.origins import origin
 from analysis.record_frames import (
     ALL,
@@ -28,7 +29,7 @@ from paw_bench.store.documents import sha256_of
 from paw_bench.store.jsonl import Record, TornLineWarning
 from paw_bench.store.run_directory import RunDirectory, changed
 
-_RECORDED = ("config.json", "metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl")
+_RECORDED = ("config.json", "metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl", "samples.jsonl")
 """What a result may stand on."""
 
 
@@ -41,6 +42,7 @@ class RunRecords:
     metrics: Table = field(default_factory=dict)
     episodes: Table = field(default_factory=dict)
     fixed_transitions: Table = field(default_factory=dict)
+    gradients: Table = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
@@ -116,11 +118,13 @@ def _read(directory: RunDirectory, planned: Row, texts: Texts) -> RunRecords:
     ends = {"before": 0, "after": experiment.training.updates}
 
     metrics_file, episodes_file, fixed_file = (
-        jsonl.parse(directory.path / name, contents[name]) for name in _RECORDED if name.endswith(".jsonl")
+        jsonl.parse(directory.path / name, contents[name])
+        for name in ("metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl")
     )
     metrics, metric_problems = metrics_table(metrics_file)
     episodes = episodes_table(episodes_file)
     fixed, fixed_problems = fixed_table(fixed_file, ends)
+    gradients = gradients_table(fixed_file, ends)
     events = directory.events()
     from_where, origin_problems = origin(directory, events)
     run |= {
@@ -146,6 +150,7 @@ def _read(directory: RunDirectory, planned: Row, texts: Texts) -> RunRecords:
         metrics,
         texts.encoded(episodes, EPISODES),
         texts.encoded(fixed, FIXED_TRANSITIONS),
+        texts.encoded(gradients, GRADIENTS),
         list(map(one_line, problems)),
     )
 

@@ -111,6 +111,17 @@ RECORDS = {
     "a phase before the first": (set_in("episodes.jsonl", phase="update--1"), "phase is 'update--1'"),
     "a type called all": (set_in("episodes.jsonl", task_type="all"), "which stands for all of them"),
     "a phase measured twice": (set_in("fixed_transitions.jsonl", phase="before"), "holds a phase twice"),
+    "bins that end below 1": (
+        set_in("fixed_transitions.jsonl", probabilities__edges=[0.0, 0.2, 0.9]),
+        "edges do not lead from 0 to 1",
+    ),
+    "a bin too few": (set_in("fixed_transitions.jsonl", probabilities__edges=[0.0, 0.2, 1.0]), "each of 2 bins"),
+    "a threshold inside of a bin": (
+        set_in("fixed_transitions.jsonl", probabilities__rho=0.21),
+        "edges do not lead from 0 to 1 over rho = 0.21",
+    ),
+    "bins in words": (set_in("fixed_transitions.jsonl", probabilities__noisy="<script>"), "has not the form"),
+    "bins of other tokens": (set_in("fixed_transitions.jsonl", tokens=17), "do not hold the 17 tokens"),
     "a terminal's commands": (set_in("episodes.jsonl", turns="\x1b[2J"), "turns is '\\x1b[2J'"),
 }
 

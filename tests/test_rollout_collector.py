@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 
@@ -6,6 +8,7 @@ from paw_bench.config.world_model import WorldModelConfig
 from paw_bench.envs.panels import load_panels
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.evaluation.fixed_transitions import measure, play_fixed_transitions
+from paw_bench.evaluation.noisy_tokens import names
 from paw_bench.rollout.collector import Assignment, Collector
 from paw_bench.rollout.episode import Source
 from paw_bench.rollout.rows import rows_of
@@ -134,9 +137,47 @@ def test_fixed_transitions_are_the_same_for_every_policy(mode, panels, pool, pol
     collector = collector_of(mode, pool, policy)
     sets = [play_fixed_transitions(collector.config, pool, panels["tune"], collector.codec) for _ in range(2)]
     assert sets[0] == sets[1]
-    measured = measure(model, sets[0], batch=7)
-    again = measure(model, sets[0], batch=64)
+    measured = measure(model, sets[0], batch=7, rho=0.2)
+    again = measure(model, sets[0], batch=64, rho=0.2)
     assert measured["tokens"] == again["tokens"] > 0
     assert measured["nll"] == pytest.approx(again["nll"], rel=1e-5)
     # An untrained model knows nothing: about the log of its vocabulary.
     assert measured["nll"] == pytest.approx(torch.tensor(len(tokenizer)).log().item(), rel=0.1)
+
+
+@pytest.mark.parametrize("mode", ["window", "full"])
+def test_names_that_the_context_does_not_hold_are_noise(mode, panels, pool, policy):
+    """Checked against the texts that the model reads, token by token."""
+    collector = collector_of(mode, pool, policy)
+    codec = collector.codec
+    fixed = play_fixed_transitions(collector.config, pool, panels["tune"], codec)
+    marked = 0
+    for row, marks in zip(fixed.rows, fixed.noisy, strict=True):
+        places = [place for place, source in enumerate(row.sources) if source == Source.OBSERVATION]
+        assert len(places) == len(marks)
+        for place, noise in zip(places, marks, strict=True):
+            before = codec.decode(row.prompt_ids + row.completion_ids[:place])
+            piece = codec.decode([row.completion_ids[place]])
+            if re.fullmatch(r" [a-z]+ \d+", piece):
+                # A place and its number are one token of this vocabulary.
+                assert noise == (piece[1:] not in names(before))
+            elif not re.search(r"[A-Za-z0-9 ]", piece):
+                assert not noise
+        marked += sum(marks)
+    assert 0 < marked < sum(map(len, fixed.noisy)) / 2
+
+
+@pytest.mark.parametrize("mode", ["window", "full"])
+def test_the_histogram_holds_every_observation_token_with_the_weight_of_the_loss(mode, panels, pool, policy):
+    model, _ = policy
+    collector = collector_of(mode, pool, policy)
+    fixed = play_fixed_transitions(collector.config, pool, panels["tune"], collector.codec)
+    measured = measure(model, fixed, batch=7, rho=0.2)
+    found = measured["probabilities"]
+    total = {name: sum(found["noisy"][name]) + sum(found["other"][name]) for name in ("tokens", "weight", "ce", "mae")}
+    assert total["tokens"] == measured["tokens"]
+    assert sum(found["noisy"]["tokens"]) == sum(map(sum, fixed.noisy))
+    assert total["weight"] == pytest.approx(1.0)
+    # The mean over transitions of the mean over their tokens, and not the mean over all tokens.
+    assert total["ce"] == pytest.approx(measured["loss_mae"], rel=0.05)
+    assert 0 < total["mae"] < total["ce"]

@@ -73,6 +73,7 @@ def numbers(directory: RunDirectory) -> dict:
         "metrics": [{k: v for k, v in record.items() if k not in timed} for record in directory.metrics()],
         "episodes": directory.episodes(),
         "fixed": directory.fixed_transitions(),
+        "samples": (directory.path / "samples.jsonl").read_text(),
         "evaluation": result["evaluation"],
     }
 

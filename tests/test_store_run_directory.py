@@ -123,8 +123,11 @@ def test_rewind_drops_what_came_after_the_checkpoint(run: RunDirectory) -> None:
     for phase in ("before", "update-000004", "update-000008", "after"):
         run.append_episodes([{"phase": phase, "task_id": "a"}, {"phase": phase, "task_id": "b"}])
         run.append_fixed_transitions({"phase": phase})
+        run.append_samples([{"phase": phase, "turns": [1]}, {"phase": phase, "turns": [2]}])
+    run.append_samples([{"phase": "cut short"}])
     run.rewind(10)
     assert len(run.metrics()) == 10
+    assert len(run.samples()) == 8
     assert len(run.episodes()) == 8
     run.rewind(4)
     assert [record["update"] for record in run.metrics()] == [1, 2, 3, 4]
@@ -133,6 +136,7 @@ def test_rewind_drops_what_came_after_the_checkpoint(run: RunDirectory) -> None:
     run.rewind(0)
     assert run.metrics() == []
     assert [record["phase"] for record in run.fixed_transitions()] == ["before"]
+    assert [record["phase"] for record in run.samples()] == ["before", "before"]
 
 
 def test_a_phase_of_episodes_is_there_as_a_whole_or_not_at_all(run: RunDirectory) -> None:

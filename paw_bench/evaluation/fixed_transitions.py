@@ -11,15 +11,19 @@ import hashlib
 import math
 import random
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-import torch
+import numpy as np
 from transformers import PreTrainedModel
 
 from paw_bench.config.schema import ExperimentConfig
 from paw_bench.envs.definition import definition, random_action
 from paw_bench.envs.panels import Panel
 from paw_bench.envs.pool import EnvironmentPool
+from paw_bench.evaluation.noisy_tokens import names, noisy
+from paw_bench.evaluation.probabilities import histogram
+from paw_bench.evaluation.scoring import score
 from paw_bench.rollout.codec import TurnCodec
 from paw_bench.rollout.episode import Episode, Source
 from paw_bench.rollout.prompts import Dialogue, said_as
@@ -36,6 +40,8 @@ class FixedTransitions:
     """The set, as rows of the run's own context form."""
 
     rows: list[Row]
+    noisy: list[list[bool]]
+    """Row by row, whether each observation token is noise (`paw_bench.evaluation.noisy_tokens`)."""
     transitions: int
     sha256: str
 
@@ -52,6 +58,8 @@ def play_fixed_transitions(
     players = [kind.player(config.environment, *pair) for pair in zip(tasks, openings, strict=True)]
     episodes = [Episode(task.task_id, task.task_type, number, 0, 0) for number, task in enumerate(tasks)]
     contexts = [codec.opening_ids(dialogue) for dialogue in dialogues]
+    known = [names(codec.decode(context)) for context in contexts]
+    marks: list[list[list[bool]]] = [[] for _ in tasks]
     digest = hashlib.sha256()
     running = list(range(len(tasks)))
     while running:
@@ -68,33 +76,38 @@ def play_fixed_transitions(
             reply = said_as(actions[slot], config.prompt, kind.words)
             turn = codec.told_turn(context, reply, result.observation, action=actions[slot])
             episodes[slot].turns.append(turn)
+            if config.context.mode == "window":
+                known[slot] = names(codec.decode(context))
+            marks[slot].append(noisy(codec.pieces(turn.observation_ids), known[slot] | names(actions[slot])))
             digest.update(f"{tasks[slot].task_id}\0{actions[slot]}\0{result.observation}\n".encode())
             players[slot].read(actions[slot], result.observation)
             dialogue.answer(actions[slot], result.observation, result.admissible)
-            told = contexts[slot] + turn.action_ids + turn.separator_ids + turn.observation_ids
-            contexts[slot] = told + codec.turn_opening(dialogue)
+            told = turn.action_ids + turn.separator_ids + turn.observation_ids + codec.turn_opening(dialogue)
+            contexts[slot] = contexts[slot] + told
+            known[slot] |= names(codec.decode(told))
         running = [slot for slot in running if not results[slot].done]
     transitions = sum(len(episode.turns) for episode in episodes)
-    return FixedTransitions(rows_of(episodes, config.context.mode), transitions, digest.hexdigest())
+    if config.context.mode == "full":
+        marks = [[list(chain.from_iterable(turns))] for turns in marks]
+    by_row = [row for turns in marks for row in turns]
+    return FixedTransitions(rows_of(episodes, config.context.mode), by_row, transitions, digest.hexdigest())
 
 
-@torch.no_grad()
-def measure(model: PreTrainedModel, fixed: FixedTransitions, batch: int) -> dict[str, Any]:
-    """Mean negative log-likelihood (nats), perplexity, top-1 accuracy and mean 1 - p over the observation tokens."""
-    was_training = model.training
-    model.eval()
-    nll = missed = hits = 0.0
-    tokens = 0
-    ordered = sorted(fixed.rows, key=lambda row: len(row.prompt_ids) + len(row.completion_ids))
-    for start in range(0, len(ordered), batch):
-        logits, labels = _observation_logits(model, ordered[start : start + batch])
-        logps = logits.float().log_softmax(-1)
-        chosen = logps.gather(-1, labels[:, None])[:, 0].double()
-        nll -= chosen.sum().item()
-        missed += (1.0 - chosen.exp()).sum().item()
-        hits += (logps.argmax(-1) == labels).sum().item()
-        tokens += labels.numel()
-    model.train(was_training)
+def measure(model: PreTrainedModel, fixed: FixedTransitions, batch: int, *, rho: float) -> dict[str, Any]:
+    """Mean negative log-likelihood (nats), perplexity, top-1 accuracy and mean 1 - p over the observation tokens.
+
+    `probabilities` is their histogram (`paw_bench.evaluation.probabilities`) with the clipping threshold `rho`; a token
+    weighs 1 / (transitions |o|), as in PaW's loss over this set with nothing selected and lambda 1.
+    """
+    nll = missed = 0.0
+    hits = tokens = 0
+    ordered = sorted(range(len(fixed.rows)), key=lambda place: _length(fixed.rows[place]))
+    scored = score(model, [fixed.rows[place] for place in ordered], batch)
+    for part in scored:
+        nll -= part.logps.sum().item()
+        missed += (1.0 - part.logps.exp()).sum().item()
+        hits += int(part.hits.sum().item())
+        tokens += part.hits.numel()
     return {
         "set_hash": fixed.sha256,
         "transitions": fixed.transitions,
@@ -103,22 +116,22 @@ def measure(model: PreTrainedModel, fixed: FixedTransitions, batch: int) -> dict
         "perplexity": math.exp(nll / tokens),
         "accuracy": hits / tokens,
         "loss_mae": missed / tokens,
+        "probabilities": histogram(
+            np.concatenate([part.logps.exp().cpu().numpy() for part in scored]),
+            np.concatenate([_weights(fixed.rows[place]) for place in ordered]) / fixed.transitions,
+            np.concatenate([np.array(fixed.noisy[place], dtype=bool) for place in ordered]),
+            rho=rho,
+        ),
     }
 
 
-def _observation_logits(model: PreTrainedModel, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (N, V) and labels (N,) at the observation tokens of right-padded rows; no (B, T, V) tensor is made."""
-    longest = max(len(row.prompt_ids) + len(row.completion_ids) for row in rows)
-    ids = torch.zeros(len(rows), longest, dtype=torch.long)
-    attention = torch.zeros_like(ids)
-    target = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for index, row in enumerate(rows):
-        tokens = row.prompt_ids + row.completion_ids
-        ids[index, : len(tokens)] = torch.tensor(tokens)
-        attention[index, : len(tokens)] = 1
-        start = len(row.prompt_ids)
-        target[index, start : len(tokens)] = torch.tensor([source == Source.OBSERVATION for source in row.sources])
-    ids, attention, target = ids.to(model.device), attention.to(model.device), target.to(model.device)
-    hidden = model.base_model(input_ids=ids, attention_mask=attention).last_hidden_state[:, :-1]
-    kept = target[:, 1:]
-    return model.get_output_embeddings()(hidden[kept]), ids[:, 1:][kept]
+def _length(row: Row) -> int:
+    return len(row.prompt_ids) + len(row.completion_ids)
+
+
+def _weights(row: Row) -> np.ndarray:
+    """1 / |o| for every observation token of the row."""
+    turns = [turn for turn, source in zip(row.segments, row.sources, strict=True) if source == Source.OBSERVATION]
+    _, place, counts = np.unique(turns, return_inverse=True, return_counts=True)
+    weights: np.ndarray = 1.0 / counts[place]
+    return weights

@@ -43,6 +43,7 @@ class TurnCodec:
         self._after_action = self.encode(after_action)
         self._opens_turn = opens_turn
         self.encode_cached = lru_cache(maxsize=50_000)(lambda text: tuple(self.encode(text)))
+        self._pieces_cached = lru_cache(maxsize=10_000)(self._pieces)
 
     def encode(self, text: str) -> list[int]:
         """Tokens of `text` alone, no special tokens added."""
@@ -51,6 +52,22 @@ class TurnCodec:
     def decode(self, ids: list[int]) -> str:
         """Text of sampled tokens, special tokens left out."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+    def pieces(self, ids: list[int]) -> list[str]:
+        """What each token adds to the text of all, special tokens included; their sum is that text.
+
+        A token that ends within a character adds nothing, the one that completes it adds the character.
+        """
+        return list(self._pieces_cached(tuple(ids)))
+
+    def _pieces(self, ids: tuple[int, ...]) -> tuple[str, ...]:
+        said, found = "", []
+        for end in range(1, len(ids) + 1):
+            text = str(self.tokenizer.decode(ids[:end]))
+            partial = text.endswith("\N{REPLACEMENT CHARACTER}") and end < len(ids)
+            found.append("" if partial else text[len(said) :])
+            said = said if partial else text
+        return tuple(found)
 
     def window_ids(self, dialogue: Dialogue, turns: int | None = None) -> list[int]:
         """Prompt of a windowed row with the last `turns` turns (None: as many as the config says)."""

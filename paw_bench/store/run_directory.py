@@ -29,7 +29,7 @@ from paw_bench.store.lock import is_locked, locked
 _JOURNAL = "journal.jsonl"
 _RESULT = "result.json"
 _PRUNED = "pruned.json"
-_RECORD_FILES = ("metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl")
+_RECORD_FILES = ("metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl", "samples.jsonl")
 
 
 def changed(path: Path) -> StoreError:
@@ -207,6 +207,16 @@ class RunDirectory:
         """World-model diagnostics on the fixed transitions, one record a phase."""
         return jsonl.read(self.path / "fixed_transitions.jsonl")
 
+    def append_samples(self, records: list[Record]) -> None:
+        """Append the sample episodes of one phase, all or none."""
+        if records:
+            path = self.path / "samples.jsonl"
+            jsonl.rewrite(path, [*jsonl.read(path), *records])
+
+    def samples(self) -> list[Record]:
+        """Evaluation episodes word by word, a few a phase; [] for a run that recorded none."""
+        return jsonl.read(self.path / "samples.jsonl")
+
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
     def checkpoint_writer(self, update: int) -> AbstractContextManager[Path]:
@@ -228,13 +238,14 @@ class RunDirectory:
         """Drop the records that were written after the state at the end of `update` (0: the initial state).
 
         Metrics of later updates go, and evaluations of later phases: `before` counts as update 0, `update-000010`
-        as 10, `after` as the run's last update. Fixed transitions whose phase has no episodes yet go as well: the
-        evaluation was cut short, and will be done again.
+        as 10, `after` as the run's last update. Fixed transitions and samples whose phase has no episodes yet go as
+        well: the evaluation was cut short, and will be done again.
         """
         self._keep("metrics.jsonl", lambda record: record["update"] <= update)
         self._keep("episodes.jsonl", lambda record: self._update_of(record["phase"]) <= update)
         complete = {record["phase"] for record in self.episodes()}
-        self._keep("fixed_transitions.jsonl", lambda record: record["phase"] in complete)
+        for name in ("fixed_transitions.jsonl", "samples.jsonl"):
+            self._keep(name, lambda record: record["phase"] in complete)
 
     def _keep(self, name: str, wanted: Callable[[Record], bool]) -> None:
         records = jsonl.read(self.path / name)

@@ -11,6 +11,7 @@ import torch
 from paw_bench import models
 from paw_bench.envs.panels import Panel
 from paw_bench.envs.pool import EnvironmentPool
+from paw_bench.evaluation import samples
 from paw_bench.evaluation.fixed_transitions import measure, play_fixed_transitions
 from paw_bench.evaluation.play import play_panel, records, summary
 from paw_bench.rollout.collector import Collector
@@ -167,11 +168,17 @@ class Session:
         self.directory.journal("evaluation_started", phase=phase)
         episodes = play_panel(self.collector, self.panel, evaluation, seed=self.experiment.seed)
         self._note_failures()
-        diagnostics = measure(self.model, self.fixed, self.config.execution.micro_batch_rows)
-        mode = self.experiment.context.mode
+        batch, mode = self.config.execution.micro_batch_rows, self.experiment.context.mode
+        diagnostics = measure(self.model, self.fixed, batch, rho=self.experiment.world_model.loss.rho)
+        sampled = (
+            samples.records(episodes, phase, model=self.model, codec=self.collector.codec, mode=mode, batch=batch)
+            if phase in samples.PHASES
+            else []
+        )
         outcome = summary(episodes, self.panel)
         seconds = time.monotonic() - started
         self.directory.append_fixed_transitions({"phase": phase, **diagnostics})
+        self.directory.append_samples(sampled)
         self.directory.journal("evaluation", phase=phase, seconds=seconds, summary=outcome)
         # The episodes go last: a phase that has them is complete.
         self.directory.append_episodes(records(episodes, self.panel, phase, evaluation, mode))
@@ -183,7 +190,10 @@ class Session:
 
     def _result(self) -> dict[str, Any]:
         evaluations = {event["phase"]: event for event in self.directory.events() if event["event"] == "evaluation"}
-        fixed = {record["phase"]: record for record in self.directory.fixed_transitions()}
+        fixed = {
+            record["phase"]: {name: value for name, value in record.items() if name != "probabilities"}
+            for record in self.directory.fixed_transitions()
+        }
         phases = [phase for phase in ("before", "after") if phase in evaluations]
         training = sum(record["seconds"]["total"] for record in self.directory.metrics())
         evaluating = sum(event["seconds"] for event in evaluations.values())
