@@ -1,30 +1,31 @@
-"""What the world-model term costs: paired updates, none and paw, on the same episodes from the same weights.
+"""What the world-model term costs: updates with and without it (paw, none), in turns, on the same episodes.
 
-    python benchmarks/wm_overhead.py [--pairs 8] [--scale embedded] [--model embedded] [--device cpu] [--set KEY=VALUE]
+    python benchmarks/wm_overhead.py [--pairs 60] [--scale embedded] [--model embedded] [--device cpu] [--set KEY=VALUE]
 
-For full and windowed contexts apart, it collects an update's episodes once, then trains on them without and with the
-term, in alternating order and from the initial weights each time. It prints ratios
-paw / none with a 95 % t interval over the pairs (of the mean log ratio): of the training phase, of the whole update
-(rollout and training), and of peak memory (of the process on a CPU, of the allocator on a GPU). On a CPU the training
-phase is also given in CPU seconds, which other work on the machine stretches less. It also prints what the
-full-vocabulary entropy costs in the rollout: the share of decoding that `selection.score: surprisal` would not need.
+For windowed and full contexts apart it plays the episodes of a few updates once, then both trainers train on them, each
+in a lane of `paired.py`, from the end of one rollout to the beginning of the next, so that nothing of an update is left
+out. The learning rate is next to nothing: the weights, and so the work, stay what they are. Printed are the ratios
+paw / none, with a 95 % interval, of the training phase, of the whole update (with the seconds that its episodes took to
+play) and of peak memory (of the process on a CPU, of the allocator on a GPU).
 
-The gradients of the two parts are not measured apart here (`execution.gradient_parts_every` is 0).
+A pair of whole updates of scale embedded takes half a minute on a CPU. `--set algorithm.groups=2 --set
+algorithm.group_size=4 --set environment.max_turns=8` gives one a second; small updates hide least what the term costs
+an update rather than a token. The gradients of the two parts are not measured apart here. What entropies of the whole
+vocabulary cost in the rollout, which both arms take: `entropy.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
-import math
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from statistics import fmean, median
+from typing import TYPE_CHECKING
 
-from scipy import stats
+from paired import Cost, Lane, synchronize, take_turns, with_interval
 
 from paw_bench.config.experiment_file import ExperimentFile
 from paw_bench.config.load import load_experiment_file
@@ -33,18 +34,17 @@ from paw_bench.envs.panels import load_panels
 from paw_bench.envs.pool import EnvironmentPool
 
 if TYPE_CHECKING:
-    from paw_bench.rollout.collector import Collector
     from paw_bench.rollout.episode import Episode
 
-ARMS = ("none", "paw")
+ROLLOUTS = 4
+"""Updates' worth of episodes that are played and then trained on by turns."""
 EXPERIMENT = """
 schema_version: 1
 name: overhead
 scale: embedded
 base:
   context: {{ mode: {mode} }}
-  algorithm: {{ penalty_credit: episode }}
-  training: {{ updates: 10000 }} # a long run, of which one update is measured at a time
+  algorithm: {{ penalty_credit: episode, learning_rate: 1e-12 }}
 arms:
   none: {{ world_model: none }}
   paw: {{ world_model: paw }}
@@ -53,57 +53,29 @@ execution: {{ gradient_parts_every: 0 }}
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one training phase took."""
-
-    seconds: float
-    cpu_seconds: float
-    peak_mb: float
-
-
 def main() -> None:
     """Measure both context forms."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--pairs", type=int, default=8)
-    parser.add_argument("--scale", default="embedded")
-    parser.add_argument("--model", default=None, help="any model name that a config takes (default: the scale's)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser = parser_of(__doc__)
     parser.add_argument("--modes", nargs="+", default=["window", "full"])
-    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
     for mode in options.modes:
         measure_mode(mode, options)
 
 
-def measure_mode(mode: str, options: argparse.Namespace) -> None:
-    """Print one context form's ratios."""
-    file = experiment(mode, options)
-    configs = {arm: RunConfig(experiment=file.resolve(arm, {}), execution=file.execution) for arm in ARMS}
-    environment = configs["none"].experiment.environment
-    tasks = load_panels(environment)["train"].tasks
-    workers, timeout = file.execution.environment_workers, file.execution.step_timeout_s
-    with EnvironmentPool(environment, workers=workers, timeout_s=timeout) as pool:
-        from paw_bench.training.tasks import assignments_of_update
-
-        bench = Bench(configs, pool)
-        algorithm = configs["none"].experiment.algorithm
-        rollouts, pairs = [], []
-        # The first pair warms up and is not counted.
-        for number in range(options.pairs + 1):
-            assignments = assignments_of_update(tasks, algorithm, seed=0, update=number + 1)
-            started = time.perf_counter()
-            episodes = bench.collector.collect(assignments, 1.0)
-            rollouts.append(time.perf_counter() - started)
-            order = ARMS if number % 2 == 0 else ARMS[::-1]
-            costs = {arm: bench.train(arm, episodes) for arm in order}
-            pairs.append((costs["none"], costs["paw"]))
-        report(mode, rollouts[1:], pairs[1:], bench.entropy_share(episodes))
+def parser_of(text: str) -> argparse.ArgumentParser:
+    """The options that this benchmark shares with `train_step.py`."""
+    parser = argparse.ArgumentParser(description=text.partition("\n")[0])
+    parser.add_argument("--pairs", type=int, default=60)
+    parser.add_argument("--scale", default="embedded")
+    parser.add_argument("--model", default=None, help="any model name that a config takes (default: the scale's)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    return parser
 
 
 def experiment(mode: str, options: argparse.Namespace) -> ExperimentFile:
-    """The two arms at the asked scale."""
-    overrides = list(options.overrides)
+    """The two arms at the asked scale, long enough for all pairs."""
+    overrides = [*options.overrides, f"training.updates={options.pairs + 2}"]
     if options.model:
         overrides.append(f"model.name={options.model}")
     if options.device == "cuda":
@@ -116,141 +88,96 @@ def experiment(mode: str, options: argparse.Namespace) -> ExperimentFile:
         return load_experiment_file(path, scale=options.scale, overrides=overrides)
 
 
-class Bench:
-    """One trainer an arm, on a model of its own, that starts every update from the same weights."""
+def measure_mode(mode: str, options: argparse.Namespace) -> None:
+    """Print one context form's ratios."""
+    file = experiment(mode, options)
+    none, paw = (RunConfig(experiment=file.resolve(arm, {}), execution=file.execution) for arm in ("none", "paw"))
+    rollouts = cycle(play(none, updates=ROLLOUTS))
+    current: list[Episode] = []
+    seconds: list[float] = []
 
-    collector: Collector
+    def next_rollout() -> None:
+        current[:], took = next(rollouts)
+        seconds.append(took)
 
-    def __init__(self, configs: dict[str, RunConfig], pool: EnvironmentPool) -> None:
+    lanes = [Lane(training(config, lambda: list(current)), device=options.device) for config in (none, paw)]
+    pairs = take_turns(*lanes, pairs=options.pairs, prepare=next_rollout)
+    report(mode, seconds[1:], pairs)
+
+
+def play(config: RunConfig, *, updates: int) -> list[tuple[list[Episode], float]]:
+    """The episodes of the first updates, each with the seconds that it took to play them (its lane's clock)."""
+    environment, execution = config.experiment.environment, config.execution
+    tasks = load_panels(environment)["train"].tasks
+    clock = time.thread_time if execution.device == "cpu" else time.perf_counter
+    with EnvironmentPool(
+        environment, workers=execution.environment_workers, timeout_s=execution.step_timeout_s
+    ) as pool:
         import torch
 
         from paw_bench import models
         from paw_bench.rollout.collector import Collector
-        from paw_bench.training.build import build_trainer
+        from paw_bench.training.tasks import assignments_of_update
 
-        config = configs["none"]
-        torch.set_num_threads(config.execution.threads)
-        self.device = config.execution.device
-        self._episodes: list[Episode] = []
-        self._trainers: dict[str, Any] = {}
-        for arm, own in configs.items():
-            model, tokenizer = models.load(config.experiment.model, self.device)
-            self._trainers[arm] = build_trainer(
-                own,
-                model=model,
-                tokenizer=tokenizer,
-                collect=self._collect,
-                on_update=lambda *_: self._stop(),
-                output_dir=Path(tempfile.mkdtemp()),
-            )
-        self._start = {arm: copy.deepcopy(trainer.model.state_dict()) for arm, trainer in self._trainers.items()}
-        self.collector = Collector.with_model(
-            config.experiment,
-            pool,
-            self._trainers["none"].model,
-            tokenizer,
-            batch=config.execution.generation_batch,
-        )
+        torch.set_num_threads(execution.threads)
+        model, tokenizer = models.load(config.experiment.model, execution.device)
+        collector = Collector.with_model(config.experiment, pool, model, tokenizer, batch=execution.generation_batch)
+        played = []
+        for update in range(1, updates + 1):
+            assignments = assignments_of_update(tasks, config.experiment.algorithm, seed=0, update=update)
+            started = clock()
+            episodes = collector.collect(assignments, 1.0)
+            synchronize(execution.device)
+            played.append((episodes, clock() - started))
+        return played
 
-    def train(self, arm: str, episodes: list[Episode]) -> Cost:
-        """Train one update of an arm on the episodes, from the initial weights."""
-        trainer = self._trainers[arm]
-        self._episodes = episodes
-        trainer.train_to(trainer.updates_done + 1)
-        trainer.model.load_state_dict(self._start[arm])
-        return self._cost
 
-    def _collect(self, update: int) -> list[Episode]:
-        """The episodes, as the trainer asks for them: the update begins (entering HF's loop is not part of it)."""
-        reset_peak(self.device)
-        self._began = time.perf_counter(), time.process_time()
-        return list(self._episodes)
+def training(config: RunConfig, collect: Callable[[], list[Episode]]) -> Callable[[Callable[[], None]], None]:
+    """This package's trainer as the work of a lane: its turns begin where an update has its episodes."""
 
-    def _stop(self) -> None:
-        """The update has ended."""
-        synchronize(self.device)
-        wall, cpu = self._began
-        self._cost = Cost(time.perf_counter() - wall, time.process_time() - cpu, peak_mb(self.device))
-
-    def entropy_share(self, episodes: list[Episode]) -> float:
-        """Share of an update's decoding time that the full-vocabulary entropies take (measured on its shapes)."""
+    def work(begin: Callable[[], None]) -> None:
         import torch
 
-        generate = self.collector.timing.generate
-        steps = sum(max(len(turn.action_ids) for turn in turns) for turns in turns_in_step(episodes))
-        model = self._trainers["none"].model
-        logits = torch.randn(len(episodes), model.config.vocab_size, device=model.device)
-        distribution = logits.log_softmax(-1)
-        synchronize(self.device)
-        started = time.perf_counter()
-        for _ in range(20):
-            _ = -(distribution.exp() * distribution).sum(-1)
-        synchronize(self.device)
-        return (time.perf_counter() - started) / 20 * steps / generate
+        from paw_bench import models
+        from paw_bench.training.build import build_trainer
+
+        torch.set_num_threads(config.execution.threads)
+        model, tokenizer = models.load(config.experiment.model, config.execution.device)
+
+        def collected(_: int) -> list[Episode]:
+            begin()
+            return collect()
+
+        trainer = build_trainer(
+            config,
+            model=model,
+            tokenizer=tokenizer,
+            collect=collected,
+            on_update=lambda *_: None,
+            output_dir=Path(tempfile.mkdtemp()),
+        )
+        trainer.train_to(config.experiment.training.updates)
+
+    return work
 
 
-def turns_in_step(episodes: list[Episode]) -> list[list[Any]]:
-    """The turns that were decoded together: the n-th of every episode that has one."""
-    longest = max(len(episode.turns) for episode in episodes)
-    return [[e.turns[number] for e in episodes if number < len(e.turns)] for number in range(longest)]
-
-
-def report(mode: str, rollouts: list[float], pairs: list[tuple[Cost, Cost]], entropy: float) -> None:
-    """Print the ratios of the counted pairs."""
-    train = [with_term.seconds / without.seconds for without, with_term in pairs]
-    whole = [
-        (rollout + with_term.seconds) / (rollout + without.seconds)
-        for rollout, (without, with_term) in zip(rollouts, pairs, strict=True)
-    ]
-    cpu = [with_term.cpu_seconds / without.cpu_seconds for without, with_term in pairs]
-    memory = [with_term.peak_mb / without.peak_mb for without, with_term in pairs]
+def report(mode: str, rollouts: list[float], pairs: list[tuple[Cost, Cost]]) -> None:
+    """Print the ratios of the counted pairs; `rollouts` are the seconds that the episodes of each took to play."""
     none = [without for without, _ in pairs]
     print(
         f"{mode}: {len(pairs)} pairs; without the term rollout {fmean(rollouts):.2f} s, training "
-        f"{fmean(cost.seconds for cost in none):.2f} s, peak {fmean(cost.peak_mb for cost in none):.0f} MB"
+        f"{median(cost.seconds for cost in none):.3f} s, peak {median(cost.peak_mb for cost in none):.0f} MB"
     )
-    named = {"whole update": whole, "training phase": train, "its CPU seconds": cpu, "peak memory": memory}
+    named = {
+        "training phase": [with_term.seconds / without.seconds for without, with_term in pairs],
+        "whole update": [
+            (rollout + with_term.seconds) / (rollout + without.seconds)
+            for rollout, (without, with_term) in zip(rollouts, pairs, strict=True)
+        ],
+        "peak memory": [with_term.peak_mb / without.peak_mb for without, with_term in pairs],
+    }
     for name, ratios in named.items():
-        print(f"  {name:15} paw / none = {with_interval(ratios)}")
-    print(f"  entropies of the whole vocabulary: {entropy:.2%} of decoding (none with selection.score: surprisal)")
-
-
-def with_interval(ratios: list[float]) -> str:
-    """`1.012 [1.003, 1.021]`: geometric mean and 95 % t interval of paired ratios."""
-    logs = [math.log(ratio) for ratio in ratios]
-    mean = fmean(logs)
-    if len(logs) < 2:
-        return f"{math.exp(mean):.4f}"
-    half = stats.t.ppf(0.975, len(logs) - 1) * stats.tstd(logs) / math.sqrt(len(logs))
-    return f"{math.exp(mean):.4f} [{math.exp(mean - half):.4f}, {math.exp(mean + half):.4f}]"
-
-
-def synchronize(device: str) -> None:
-    """Wait for the GPU, so that a clock sees its work."""
-    if device == "cuda":
-        import torch
-
-        torch.cuda.synchronize()
-
-
-def reset_peak(device: str) -> None:
-    """Start a new peak: of the allocator, or (Linux) of this process's resident memory."""
-    if device == "cuda":
-        import torch
-
-        torch.cuda.reset_peak_memory_stats()
-    else:
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_mb(device: str) -> float:
-    """Peak memory in MB since `reset_peak`."""
-    if device == "cuda":
-        import torch
-
-        return torch.cuda.max_memory_allocated() / 2**20
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 2**10
+        print(f"  {name:14} paw / none = {with_interval(ratios)}")
 
 
 if __name__ == "__main__":

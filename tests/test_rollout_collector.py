@@ -1,10 +1,13 @@
+import math
 import re
 
+import numpy as np
 import pytest
 import torch
 
+from paw_bench.config.algorithm import AlgorithmConfig
 from paw_bench.config.schema import ContextConfig, EnvironmentConfig, ExperimentConfig, GamesConfig, PromptConfig
-from paw_bench.config.world_model import WorldModelConfig
+from paw_bench.config.world_model import SelectionConfig, WorldModelConfig
 from paw_bench.envs.panels import load_panels
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.evaluation.fixed_transitions import measure, play_fixed_transitions
@@ -12,6 +15,7 @@ from paw_bench.evaluation.noisy_tokens import names
 from paw_bench.rollout.collector import Assignment, Collector
 from paw_bench.rollout.episode import Source
 from paw_bench.rollout.rows import rows_of
+from paw_bench.training.columns import world_model_columns
 from paw_bench.warm_start.config import SizeConfig
 from paw_bench.warm_start.tokenizer import build_tokenizer
 from paw_bench.warm_start.train import build_model
@@ -181,3 +185,18 @@ def test_the_histogram_holds_every_observation_token_with_the_weight_of_the_loss
     # The mean over transitions of the mean over their tokens, and not the mean over all tokens.
     assert total["ce"] == pytest.approx(measured["loss_mae"], rel=0.05)
     assert 0 < total["mae"] < total["ce"]
+
+
+@pytest.mark.parametrize("score", ["entropy", "sampled", "surprisal", "random"])
+def test_entropies_of_the_vocabulary_are_taken_only_where_the_score_reads_them(score, panels, pool, policy):
+    """The other scores cost decoding nothing, and select without them."""
+    world_model = WorldModelConfig(enabled=True, selection=SelectionConfig(score=score))
+    collector = collector_of("window", pool, policy, world_model=world_model)
+    episodes = collector.collect(assignments_of(panels), 1.0)
+    entropies = [value for episode in episodes for turn in episode.turns for value in turn.action_entropies]
+    assert all(math.isnan(value) == (score != "entropy") for value in entropies)
+    algorithm = AlgorithmConfig(groups=3, group_size=2, optimizer_steps=1)
+    experiment = collector.config.model_copy(update={"algorithm": algorithm})
+    columns = world_model_columns(rows_of(episodes, "window"), episodes, experiment, update=1)
+    assert columns.selected_share == pytest.approx(0.75, abs=0.05)
+    assert all(np.isfinite(weights).all() for weights in columns.weights)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -50,6 +52,15 @@ def test_logprobs_and_entropies_are_those_of_the_full_forward_pass(model):
         entropies = -(distribution.exp() * distribution).sum(-1)
         assert torch.allclose(torch.tensor(reply.logprobs), logprobs, atol=1e-5)
         assert torch.allclose(torch.tensor(reply.entropies), entropies, atol=1e-5)
+
+
+def test_without_entropies_the_same_is_sampled(model):
+    with_them = engine_of(model).generate(PROMPTS, KEYS, 1.0)
+    without = TransformersEngine(model, end_id=END, pad_id=PAD, max_tokens=6, batch=8, entropies=False)
+    for reply, bare in zip(with_them, without.generate(PROMPTS, KEYS, 1.0), strict=True):
+        assert (bare.ids, bare.logprobs) == (reply.ids, reply.logprobs)
+        assert len(bare.entropies) == len(bare.ids)
+        assert all(map(math.isnan, bare.entropies))
 
 
 def test_a_reply_does_not_depend_on_what_is_decoded_beside_it(model):

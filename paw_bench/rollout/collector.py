@@ -79,6 +79,8 @@ class Collector:
             pad_id=tokenizer.pad_token_id,
             max_tokens=config.context.max_response_tokens,
             batch=batch,
+            # The only score that reads them; they cost the more, the larger the vocabulary is.
+            entropies=config.world_model.selection.score == "entropy",
         )
         return cls(config, pool, engine, TurnCodec(tokenizer, config.prompt, config.context))
 

@@ -23,13 +23,15 @@ class Reply:
     logprobs: list[float]
     """Log-probability of each token under the untempered policy."""
     entropies: list[float]
-    """Full-vocabulary entropy (nats) of the untempered policy at each token."""
+    """Full-vocabulary entropy (nats) of the untempered policy at each token; NaN where the engine does not take it."""
 
 
 class TransformersEngine:
     """Decodes with the very model that is trained, so its weights are always current."""
 
-    def __init__(self, model: PreTrainedModel, *, end_id: int, pad_id: int, max_tokens: int, batch: int) -> None:
+    def __init__(
+        self, model: PreTrainedModel, *, end_id: int, pad_id: int, max_tokens: int, batch: int, entropies: bool = True
+    ) -> None:
         """
         Args:
             model: the policy.
@@ -37,12 +39,14 @@ class TransformersEngine:
             pad_id: token that fills the left of shorter prompts.
             max_tokens: longest reply.
             batch: prompts decoded together.
+            entropies: take the entropy of the whole vocabulary at each token (`benchmarks/entropy.py`: what it costs).
         """
         self.model = model
         self.end_id = end_id
         self.pad_id = pad_id
         self.max_tokens = max_tokens
         self.batch = batch
+        self.entropies = entropies
 
     @torch.no_grad()
     def generate(self, prompts: list[list[int]], keys: list[int], temperature: float) -> list[Reply]:
@@ -73,7 +77,7 @@ class TransformersEngine:
             distribution = logits.log_softmax(-1)
             tokens.append(drawn)
             logprobs.append(distribution.gather(-1, drawn[:, None])[:, 0])
-            entropies.append(-(distribution.exp() * distribution).sum(-1))
+            entropies.append(entropy(distribution) if self.entropies else torch.full_like(logprobs[-1], torch.nan))
             running = running & (drawn != self.end_id)
             if step + 1 == self.max_tokens or not running.any():
                 break
@@ -101,3 +105,8 @@ class TransformersEngine:
             ids[row, longest - len(prompt) :] = torch.tensor(prompt, dtype=torch.long)
             mask[row, longest - len(prompt) :] = 1
         return ids.to(self.model.device), mask.to(self.model.device)
+
+
+def entropy(distribution: torch.Tensor) -> torch.Tensor:
+    """Entropy (B,) in nats of log-probabilities (B, V)."""
+    return -(distribution.exp() * distribution).sum(-1)

@@ -29,6 +29,7 @@ class Turn:
     """What the engine sampled."""
     action_logprobs: list[float]
     action_entropies: list[float]
+    """Full-vocabulary entropies (nats), where selection scores by them (else NaN)."""
     action_text: str
     observation_text: str
     """o_{t+1}, the environment's own text (the terminal observation included)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -108,6 +107,6 @@ def _mean(logs: Sequence[dict[str, float]], key: str) -> float | None:
 
 
 def _tokens_by_source(rows: Sequence[Row]) -> dict[str, int]:
-    counts = Counter(source for row in rows for source in row.sources)
+    counts = {source: sum(row.sources.count(source) for row in rows) for source in Source}
     counts[Source.PROMPT] += sum(len(row.prompt_ids) for row in rows)
-    return {source.name.lower(): counts[source] for source in Source}
+    return {source.name.lower(): count for source, count in counts.items()}
