@@ -16,10 +16,11 @@ from typing import NamedTuple
 
 import jinja2
 
-from analysis.figures import WIDE, Shown
+from analysis.figures import FIGURES, WIDE, Shown
 from analysis.grid import Grid
 from analysis.load import Results
 from analysis.page_runs import run_views
+from analysis.page_samples import SCALE, read_samples
 from analysis.page_sources import read_sources
 from analysis.page_tables import TableView, table_view
 from analysis.run_tables import changes
@@ -42,7 +43,7 @@ def render(results: Results, grids: Mapping[str, Grid], shown: Sequence[Shown], 
     """
     style, script = ((_TEMPLATES / f"report.{ending}").read_text("utf-8") for ending in ("css", "js"))
     sources = read_sources(results)
-    views = run_views(results, sources)
+    views = run_views(results, sources, read_samples(results))
     anchors = {view.run_id: view.anchor for view in views}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -59,7 +60,9 @@ def render(results: Results, grids: Mapping[str, Grid], shown: Sequence[Shown], 
         tables=_tables(results, grids, anchors),
         plan=table_view(changes(results)),
         images=[_image(one, figures) for one in shown],
+        not_drawn=_not_drawn(shown),
         runs=views,
+        scale=SCALE,
         sources=sources,
         style=style,
         script=script,
@@ -67,6 +70,12 @@ def render(results: Results, grids: Mapping[str, Grid], shown: Sequence[Shown], 
         script_hash=_hash(script),
     )
     return page
+
+
+def _not_drawn(shown: Sequence[Shown]) -> list[str]:
+    """Titles of the figures that the runs recorded nothing for, or not enough."""
+    drawn = {one.title for one in shown}
+    return [drawing.title for drawing in FIGURES.values() if drawing.title not in drawn]
 
 
 def _tables(results: Results, grids: Mapping[str, Grid], anchors: Mapping[str, str]) -> dict[str, TableView]:

@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.grid import Grid
 from analysis.load import Results
 from analysis.page_charts import Chart, charts
+from analysis.page_samples import Samples
 from analysis.page_sources import Sources
 from analysis.page_tables import TableView, table_view
 from analysis.words import NOTHING, number
@@ -18,7 +19,7 @@ from analysis.words import NOTHING, number
 _SAMPLE_COLUMNS = ("Task type", "Game", "Before", "After", "Turns", "Accepted actions", "Action tokens")
 _SAMPLE_NOTE = (
     "The first game of each task type, after training; before: the same game before training. Accepted actions in "
-    "percent. The words of an episode and the surprise of its tokens are not recorded."
+    "percent."
 )
 
 
@@ -35,14 +36,16 @@ class RunView:
     charts: list[Chart]
     updates: int
     episodes: TableView | None
+    samples: Samples | None
+    """None for a run that has not begun, or whose files cannot be used."""
     config: str
     """Anchor of its config; empty where it has none."""
 
 
-def run_views(results: Results, sources: Sources) -> list[RunView]:
-    """Every planned run, in the order of the plan."""
+def run_views(results: Results, sources: Sources, samples: Mapping[str, Samples]) -> list[RunView]:
+    """Every planned run, in the order of the plan. `samples`: run id -> its sample episodes."""
     metrics = _by_run(results.metrics)
-    samples = _by_run(_samples(results.episodes))
+    played = _by_run(_samples(results.episodes))
     planned = results.runs[results.runs["planned"]]
     views = []
     for place, run in enumerate(planned.to_dict("records"), start=1):
@@ -59,7 +62,8 @@ def run_views(results: Results, sources: Sources) -> list[RunView]:
                 facts=_facts(run),
                 charts=[] if own is None else charts(own),
                 updates=0 if own is None else len(own),
-                episodes=_sample_table(samples[run_id]) if run_id in samples else None,
+                episodes=_sample_table(played[run_id]) if run_id in played else None,
+                samples=samples.get(run_id),
                 config=sources.config_of.get(run_id, ""),
             )
         )

@@ -231,7 +231,8 @@ def publish(folder: Path, updates: int) -> None:
     """Write `result.json` for the files that are in the folder."""
     episodes = read_lines(folder / "episodes.jsonl")
     evaluation = {phase: summary([e for e in episodes if e["phase"] == phase]) for phase in ("before", "after")}
-    names = ("config.json", "metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl")
+    names = ("config.json", "metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl", "samples.jsonl")
+    names = tuple(name for name in names if (folder / name).exists())
     document = {"run_id": folder.name, "status": "done", "updates": updates, "evaluation": evaluation}
     document |= {"seconds": {"training": 15.0 * updates, "evaluation": 40.0, "total": 15.0 * updates + 47.0}}
     document |= {"attempts": 1, "published": 1.7e9 + 15.0 * updates + 107.0}

@@ -99,6 +99,13 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// The numbers of all samples, for who cannot point at a token or tell its shade.
+document.addEventListener("click", (event) => {
+  if (!event.target.classList.contains("numbers")) return;
+  const on = document.documentElement.classList.toggle("show-numbers");
+  for (const button of document.querySelectorAll(".numbers")) button.ariaPressed = on;
+});
+
 // A link to a run or a config opens it, also where a search had hidden it.
 function openTarget() {
   const entry = document.getElementById(decodeURIComponent(location.hash.slice(1)));
