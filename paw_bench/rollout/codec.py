@@ -63,7 +63,7 @@ class TurnCodec:
     def _pieces(self, ids: tuple[int, ...]) -> tuple[str, ...]:
         said, found = "", []
         for end in range(1, len(ids) + 1):
-            text = str(self.tokenizer.decode(ids[:end]))
+            text = str(self.tokenizer.decode(list(ids[:end])))
             partial = text.endswith("\N{REPLACEMENT CHARACTER}") and end < len(ids)
             found.append("" if partial else text[len(said) :])
             said = said if partial else text
