@@ -201,6 +201,43 @@ def retry(
     cli_cluster.retry(which, failed=failed, results=results)
 
 
+@app.command(
+    epilog=_examples(
+        "paw-bench doctor",
+        "paw-bench doctor experiments/ablations.yaml --cluster slurm/h100.yaml",
+        "paw-bench doctor --cluster slurm/h100.yaml --json",
+    )
+)
+def doctor(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[EXPERIMENT]", help="Whose models and games to look for.")
+    ] = None,
+    *,
+    cluster: Annotated[
+        Path | None, typer.Option(metavar="PROFILE", help="Also submit a small job that checks a compute node.")
+    ] = None,
+    scale: Annotated[str | None, typer.Option(metavar="S", help="Instead of the file's own scale.")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key.")] = None,
+    as_json: AsJson = False,
+    results: Results = RESULTS,
+) -> None:
+    """Check that runs can work: packages, GPUs, models, games, results folder, clocks. Exit code 1: a check failed."""
+    from paw_bench import cli_doctor
+
+    code = cli_doctor.doctor(file, cluster, scale=scale, overrides=overrides or (), results=results, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command("doctor-node", hidden=True)
+def doctor_node(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the doctor's questions.")],
+) -> None:
+    """Check a compute node: what the doctor's job calls."""
+    from paw_bench import cli_doctor
+
+    cli_doctor.doctor_node(folder)
+
+
 @app.command(hidden=True)
 def keep(sweep: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a sweep.")]) -> None:
     """Submit what the end of an array left to be tried again: what the keeper's job calls."""

@@ -21,6 +21,7 @@ from paw_bench.errors import UserError
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.cluster import make_pass, patient_lock, require_cluster
+from paw_bench.sweep.cluster_check import check_inputs
 from paw_bench.sweep.cluster_launch import ClusterLaunch
 from paw_bench.sweep.cluster_status import snapshot
 from paw_bench.sweep.cost import predict
@@ -30,7 +31,6 @@ from paw_bench.sweep.launch import RUN_COMMAND
 from paw_bench.sweep.plan import plan
 from paw_bench.sweep.progress import Screen, headline
 from paw_bench.sweep.queue import QueueError, slurm
-from paw_bench.sweep.requirements import missing_requirements
 from paw_bench.sweep.signals import Interrupted
 from paw_bench.sweep.status import RunStatus
 
@@ -77,10 +77,7 @@ def sweep(
             console.print(describe_plan(planned, cost, power_report(planned, before)))
             console.print("\n".join(f"wrote {path}" for path in scripts), highlight=False, soft_wrap=True)
         return 0
-    for missing in missing_requirements(planned):
-        if missing.kind != "GPU":
-            text = f"{missing.needs}: {missing.found} on this machine; the nodes need it ({missing.remedy})"
-            print(f"note: {text}", file=sys.stderr)
+    check_inputs(planned, launch.file.profile)
     runs = announce(planned, cost, before, console)
     require_budget(cost, runs, [*planned.file.limits, *launch.file.limits], yes=yes, console=console)
     name = planned.file.sweep_name

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import getpass
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from paw_bench.config.messages import closest
-from paw_bench.config.profile import ProfileFile
-from paw_bench.errors import ConfigError
+from paw_bench.config.profile import ClusterProfile, ProfileFile
+from paw_bench.errors import ConfigError, UserError
+from paw_bench.sweep.plan import Plan
 from paw_bench.sweep.queue import QueueError, slurm
+from paw_bench.sweep.requirements import missing_requirements
 from paw_bench.sweep.sbatch import Shape, SlurmLauncher
 
 _LESS: dict[str, dict[str, Any]] = {
@@ -44,6 +48,41 @@ def check_profile(file: ProfileFile, shapes: Mapping[Shape, tuple[str, str]], la
         if accounts and shape.account is not None and shape.account not in accounts:
             raise _unknown(file, ("account", scale, model), shape.account, accounts)
         _test(file, shape, scale, model, launcher)
+
+
+def check_inputs(plan: Plan, profile: ClusterProfile) -> None:
+    """Raise UserError, naming model and remedy, where runs that do not go online would find no model or no games.
+
+    What is looked for is what a job sees with the profile's `environment`. Containers have files of their own: nothing
+    is looked for then.
+    """
+    if profile.container is not None:
+        return
+    with job_environment(profile):
+        online = os.environ.get("HF_HUB_OFFLINE", "1").lower() in ("0", "false", "no")
+        missing = [
+            item for item in missing_requirements(plan) if item.kind == "data" or (item.kind == "model" and not online)
+        ]
+    if missing:
+        lines = [f"- {item.needs}: {item.found}: {item.remedy}" for item in missing]
+        raise UserError(
+            "\n  ".join(["the runs would not find what they need (jobs do not go online)", *lines]),
+            "provide it, or say in the profile's `environment` where the nodes have it (HF_HOME, ALFWORLD_DATA; "
+            "HF_HUB_OFFLINE: '0' where nodes go online)",
+        )
+
+
+@contextmanager
+def job_environment(profile: ClusterProfile) -> Iterator[None]:
+    """In this block the environment is what a job's will be, as far as the profile's `environment` says."""
+    before = dict(os.environ)
+    for key, value in profile.environment.items():
+        os.environ[key] = os.path.expandvars(value)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _accounts() -> list[str]:

@@ -92,9 +92,14 @@ def _model(run: PlannedRun, planned: Plan) -> Requirement | None:
         raise _model_error(run, planned, "the folder holds no config.json", "name a folder that a model was saved to")
     if not _HUB_ID.fullmatch(name) or folder.exists():
         raise _model_error(run, planned, "there is no such folder", "check the path, or give a Hugging Face model id")
-    if _in_hub_cache(name):
+    if model_folder(name) is not None:
         return None
-    return Requirement("model", f"the model {name!r}", f"not in {_hub_cache()}", f"hf download {name}")
+    return Requirement("model", f"the model {name!r}", f"not in {hub_cache()}", download(name))
+
+
+def download(name: str) -> str:
+    """The command that puts a model into the cache."""
+    return f"hf download {name} (older: huggingface-cli download {name}) where there is a network"
 
 
 def _model_error(run: PlannedRun, planned: Plan, problem: str, remedy: str) -> ConfigError:
@@ -102,13 +107,17 @@ def _model_error(run: PlannedRun, planned: Plan, problem: str, remedy: str) -> C
     return ConfigError(file=file, key=key, value=run.config.experiment.model.name, problem=problem, remedy=remedy)
 
 
-def _in_hub_cache(name: str) -> bool:
-    snapshots = _hub_cache() / f"models--{name.replace('/', '--')}" / "snapshots"
-    complete = (path.parent for path in snapshots.glob("*/config.json"))
-    return any(list(folder.glob("*.safetensors")) + list(folder.glob("*.bin")) for folder in complete)
+def model_folder(name: str) -> Path | None:
+    """The folder that holds the model's files, looked up without going online; None where there is none."""
+    folder = Path(locate(name))
+    if (folder / "config.json").is_file():
+        return folder
+    snapshots = hub_cache() / f"models--{name.replace('/', '--')}" / "snapshots"
+    complete = (path.parent for path in sorted(snapshots.glob("*/config.json")))
+    return next((found for found in complete if any(found.glob("*.safetensors")) or any(found.glob("*.bin"))), None)
 
 
-def _hub_cache() -> Path:
+def hub_cache() -> Path:
     """Where huggingface_hub keeps models, by its own rules."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = os.environ.get("HF_HOME", f"{cache}/huggingface")

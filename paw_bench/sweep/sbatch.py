@@ -134,6 +134,13 @@ class SlurmLauncher:
         )
         return executor
 
+    def in_job(self, command: Sequence[str]) -> str:
+        """Shell lines that do the profile's set-up and then work on `command` as a run would, in its container."""
+        container = self._profile.container
+        inside = [container.python, *command[1:]] if container else list(command)
+        prefix = f"{container.prefix} " if container else ""
+        return "\n".join([*self._setup(), prefix + shlex.join(inside)])
+
     def _setup(self) -> list[str]:
         # In double quotes: a profile may refer to $HOME and to what `setup` has set.
         variables = [f'export {key}="{value}"' for key, value in self._profile.environment.items()]

@@ -1,0 +1,116 @@
+"""`paw-bench doctor`: whether runs can work here and, with a profile, on the cluster's nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from paw_bench.config.load import load_experiment_file
+from paw_bench.config.profile import ProfileFile, load_profile
+from paw_bench.config.schema import ExecutionConfig, ExperimentConfig, RunConfig
+from paw_bench.errors import UserError
+from paw_bench.sweep.cluster_check import check_profile, job_environment
+from paw_bench.sweep.doctor import answer, any_failed, ask_node, report_json
+from paw_bench.sweep.doctor_checks import Check, Wanted, check_place
+from paw_bench.sweep.launch import RUN_COMMAND
+from paw_bench.sweep.plan import Plan, plan
+from paw_bench.sweep.sbatch import Shape, SlurmLauncher
+
+_NODE_COMMAND = (*RUN_COMMAND[:-1], "doctor-node")
+_STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim"}
+_WORD_WIDTH = 9
+
+
+def doctor(
+    file: Path | None,
+    profile: Path | None,
+    *,
+    scale: str | None,
+    overrides: Sequence[str],
+    results: Path,
+    as_json: bool,
+) -> int:
+    """Print what was checked here and, with a `profile`, on a node for each shape of job; 1 where a check failed."""
+    planned = plan(load_experiment_file(file, scale=scale, overrides=overrides)) if file else None
+    profile_file = load_profile(profile) if profile else None
+    console = Console(stderr=as_json)
+    wanted = _wanted(planned, results)
+    with job_environment(profile_file.profile) if profile_file else nullcontext():
+        places = {"this machine": list(check_place(wanted, compute=profile_file is None))}
+    _show(console, "this machine", places["this machine"])
+    if profile_file is not None:
+        launcher = SlurmLauncher(profile_file.profile, results.absolute(), RUN_COMMAND)
+        shapes = _shapes(planned, profile_file)
+        places["Slurm"] = [_profile_check(profile_file, shapes, launcher)]
+        _show(console, "Slurm", places["Slurm"])
+        for shape in shapes if not any_failed({"": places["Slurm"]}) else ():
+            place = f"a node for {_words(shape)}"
+            console.print(f"waiting for {place} (Ctrl-C cancels the job)", style="dim", highlight=False)
+            gpus = Wanted(**{**asdict(wanted), "gpus": shape.gpus})
+            places[place] = ask_node(gpus, shape, launcher, _NODE_COMMAND)
+            _show(console, place, places[place])
+    if as_json:
+        print(report_json(places))
+    return int(any_failed(places))
+
+
+def doctor_node(folder: Path) -> None:
+    """What the doctor's job calls on its node."""
+    answer(folder)
+
+
+def _wanted(planned: Plan | None, results: Path) -> Wanted:
+    path = str(results.absolute())
+    if planned is None:
+        return Wanted(results=path)
+    execution = planned.file.execution
+    experiments = [run.config.experiment for run in planned.runs]
+    environments = {repr(each.environment): each.environment for each in experiments}
+    return Wanted(
+        results=path,
+        gpus=execution.gpus,
+        engines=[execution.engine],
+        models=list(dict.fromkeys(each.model.name for each in experiments)),
+        environments=[each.model_dump(mode="json") for each in environments.values()],
+    )
+
+
+def _shapes(planned: Plan | None, file: ProfileFile) -> dict[Shape, tuple[str, str]]:
+    """Shape -> a (scale, model) that has it; without an experiment what the profile says of any run."""
+    if planned is None:
+        config = RunConfig(experiment=ExperimentConfig(), execution=ExecutionConfig())
+        return {Shape.of(file.profile, "", config): ("", "")}
+    scale = planned.file.scale
+    return {
+        Shape.of(file.profile, scale, run.config): (scale, run.config.experiment.model.name) for run in planned.runs
+    }
+
+
+def _profile_check(file: ProfileFile, shapes: dict[Shape, tuple[str, str]], launcher: SlurmLauncher) -> Check:
+    try:
+        check_profile(file, shapes, launcher)
+    except UserError as error:
+        return Check("profile", "failed", error.problem, error.remedy)
+    return Check("profile", "ok", f"the cluster takes {len(shapes)} shape{'s' * (len(shapes) != 1)} of job")
+
+
+def _words(shape: Shape) -> str:
+    gpus = f"{shape.gpus} GPU{'s' * (shape.gpus != 1)}, " if shape.gpus else ""
+    return f"{gpus}{shape.cpus} CPUs, {shape.memory_gb} GB ({shape.partition or 'default partition'})"
+
+
+def _show(console: Console, place: str, checks: Sequence[Check]) -> None:
+    console.print(Text(place, style="bold"))
+    for check in checks:
+        word = Text("-" if check.state == "skipped" else check.state, style=_STYLES[check.state])
+        word.pad_right(_WORD_WIDTH - len(word))
+        console.print(Text.assemble("  ", word, f"{check.name}: {check.found}"), highlight=False, soft_wrap=True)
+        if check.remedy:
+            remedy = Text(f"remedy: {check.remedy}")
+            console.print(Padding(remedy, (0, 0, 0, 2 + _WORD_WIDTH)), highlight=False, soft_wrap=True)
