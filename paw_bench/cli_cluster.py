@@ -191,7 +191,7 @@ def find(which: str, results: Path) -> tuple[SweepDirectory, RunDirectory | None
     if found:
         names = ", ".join(str(run.path) for _, run in found)
         raise UserError(f"{which}: several runs have an id that begins so", f"name one of: {names}")
-    return find_sweep(which, results), None
+    return find_sweep(which, results, what="run or sweep"), None
 
 
 def _find_run(which: str, results: Path) -> tuple[SweepDirectory, RunDirectory]:

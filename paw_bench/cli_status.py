@@ -83,7 +83,7 @@ def _status_fields(status: RunStatus) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
-def find_sweep(which: str, results: Path) -> SweepDirectory:
+def find_sweep(which: str, results: Path, *, what: str = "sweep") -> SweepDirectory:
     """The sweep of that folder, or of that name below `results`; its scale may be left out where only one is there.
 
     Raises UserError naming the sweeps that are there.
@@ -95,7 +95,7 @@ def find_sweep(which: str, results: Path) -> SweepDirectory:
     if len(found) == 1 or (found and found[0] in exact):
         return found[0]
     names = ", ".join(sweep.path.name for sweep in found or all_sweeps(results))
-    problem = "several sweeps have this name" if found else f"no such sweep in {results}"
+    problem = "several sweeps have this name" if found else f"no such {what} in {results}"
     raise UserError(f"{which}: {problem}", f"name one of: {names}")
 
 

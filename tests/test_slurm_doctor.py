@@ -24,7 +24,8 @@ def sweeping(slurm: Devcluster, tmp_path: Path) -> Iterator[OnCluster]:
 
 def doctor(sweeping: OnCluster, *options: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
     """The command, and check -> its line of the last place that it looked at."""
-    done = sweeping.command("doctor", str(sweeping.file), "--cluster", str(sweeping.profile), "--json", *options)
+    arguments = ["doctor", str(sweeping.file), "--cluster", str(sweeping.profile), "--json", *options]
+    done = sweeping.command(*arguments, seconds=500)  # the node imports torch where GPUs are asked for
     places = json.loads(done.stdout)["places"]
     return done, {check["name"]: check for check in list(places.values())[-1]}
 

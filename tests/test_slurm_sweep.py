@@ -41,11 +41,11 @@ class OnCluster(Sweeping):
         """`paw-bench sweep --cluster`."""
         return self.call("--cluster", str(self.profile), *_GPU, *options, **environment)
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
         """Another command of paw-bench."""
         script = str(Path(__file__).with_name("trivial_sweep.py"))
         line = [sys.executable, script, *arguments, "--results", str(self.results)]
-        return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(line, capture_output=True, text=True, timeout=seconds, check=False)
 
     def now(self) -> dict[str, ClusterRun]:
         """Arm -> its run."""
