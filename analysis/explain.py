@@ -21,15 +21,23 @@ from paw_bench.errors import UserError
 class Part(NamedTuple):
     """One run behind a cell."""
 
+    arm: str
+
     seed: int
     run_id: str
     value: float
-    """In the unit of the cell."""
+    """In the unit of the cell; NaN where the cell is no mean over runs."""
     result_sha256: str
     code: str
     packages: str
     path: str
     """Of its result, below the sweep's folder."""
+
+    @classmethod
+    def of(cls, run: Mapping[Any, Any], value: float) -> Part:
+        """The part of a finished run, a row of `Results.runs`."""
+        own = {name: run[name] for name in ("arm", "seed", "run_id", "result_sha256", "code", "packages")}
+        return cls(value=value, path=f"runs/{run['run_id']}/result.json", **own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +83,12 @@ class _Quantity(NamedTuple):
 def explain(results: Results, address: str) -> list[Explained]:
     """The cells with the address `ARM, COLUMN` or `ARM, COLUMN, CONDITION`; case and spacing do not matter.
 
-    Without a condition, those of all conditions. Columns are those of the ablation and the world-model table,
+    Or `TABLE: ROW, COLUMN` for the cost table and those below `tables/` (`analysis.explain_tables`). Without a
+    condition, those of all conditions. Columns are those of the ablation and the world-model table,
     `... before RL` and `... gain` for each task type, and `All against ARM` for each planned comparison. Raises
     UserError, with what there is, where no cell has this address.
     """
-    wanted = _plain(address)
+    wanted = plain(address)
     quantities = dict(_quantities(results))
     compared = cells.comparisons(results)
     long = cells.cells(results)
@@ -89,7 +98,7 @@ def explain(results: Results, address: str) -> list[Explained]:
             against = [reference for one, reference in results.comparisons if one == arm]
             for column in (*quantities, *(f"All against {reference}" for reference in against)):
                 names = {f"{arm}, {column}", f"{arm}, {column}, {condition}"}
-                if wanted not in map(_plain, names):
+                if wanted not in map(plain, names):
                     continue
                 cell = f"{arm}, {column}" + (f", {condition}" if condition else "")
                 if column in quantities:
@@ -99,16 +108,22 @@ def explain(results: Results, address: str) -> list[Explained]:
                     pair = _where(compared, condition=condition, arm=arm, reference=column.removeprefix("All against "))
                     found.append(_difference(results, cell, quantities["All"], pair))
     if not found:
+        from analysis.explain_tables import explain_table, tables_of
+
+        found = explain_table(results, address)
+    if not found:
         columns = [*quantities, *dict.fromkeys(f"All against {reference}" for _, reference in results.comparisons)]
         raise UserError(
             f"{printable(address)!r}: there is no such cell",
             f'give "ARM, COLUMN"; arms: {", ".join(results.arms)}; columns: {", ".join(columns)}'
-            + (f"; conditions may follow: {'; '.join(results.conditions)}" if results.conditions[0] else ""),
+            + (f"; conditions may follow: {'; '.join(results.conditions)}" if results.conditions[0] else "")
+            + f'; or "TABLE: ROW, COLUMN", of the tables {", ".join(tables_of(results))}',
         )
     return found
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """An address without case and spare blanks."""
     return ", ".join(" ".join(part.split()) for part in text.casefold().split(","))
 
 
@@ -195,16 +210,7 @@ def _parts(results: Results, condition: str, arm: str, quantity: _Quantity) -> t
     done = results.done(condition)
     runs = done[(done["arm"] == arm) & done["run_id"].isin(quantity.values.index)].sort_values("seed")
     return tuple(
-        Part(
-            seed=run["seed"],
-            run_id=run["run_id"],
-            value=quantity.factor * float(quantity.values[run["run_id"]]),
-            result_sha256=run["result_sha256"],
-            code=run["code"],
-            packages=run["packages"],
-            path=f"runs/{run['run_id']}/result.json",
-        )
-        for run in runs.to_dict("records")
+        Part.of(run, quantity.factor * float(quantity.values[run["run_id"]])) for run in runs.to_dict("records")
     )
 
 

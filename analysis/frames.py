@@ -68,12 +68,14 @@ EVALUATION: Columns = {
     "update": "int64",
     "task_type": "str",
     "success": "float64",
+    "score": "float64",
     "games": "int64",
     "panel": "str",
     "panel_hash": "str",
     "result_sha256": "str",
 }
-"""One row a run, phase and task type, plus the row `all` over every episode. `success`: mean over `games` episodes."""
+"""One row a run, phase and task type, plus the row `all` over every episode. `success`: mean over `games` episodes.
+`score`: mean score (0 to 1); NaN where an episode has none."""
 
 METRICS: Columns = {
     **RUN_KEY,
@@ -108,11 +110,13 @@ EPISODES: Columns = {
     "temperature": "float64",
     "reward": "float64",
     "success": "bool",
+    "score": "float64",
     "turns": "int64",
     "accepted_share": "float64",
     **dict.fromkeys(("tokens.prompt", "tokens.action", "tokens.observation", "tokens.template"), "float64"),
 }
-"""One row an evaluation episode. `task_type` is short: pick, look, clean, heat, cool, pick2; others as they are."""
+"""One row an evaluation episode. `task_type` is short: pick, look, clean, heat, cool, pick2; others as they are.
+`score`: how well the episode ended, 0 to 1, where the environment grades it, else NaN."""
 
 FIXED_TRANSITIONS: Columns = {
     **RUN_KEY,
@@ -157,7 +161,7 @@ _SHARES: tuple[str, ...] = (
     "clip_ratio",
     "accuracy",
 )
-_SHARES += ("loss_mae", "wm.selected_share", "wm.clipped_share", "wm.accuracy")
+_SHARES += ("score", "loss_mae", "wm.selected_share", "wm.clipped_share", "wm.accuracy")
 _SHARES += ("above", "upto", "rho", "edges", "weight", "ce", "mae", "cmae")
 _COUNTS: tuple[str, ...] = (
     "updates",

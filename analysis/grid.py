@@ -31,9 +31,12 @@ class Grid:
     """Row number -> heading above that row."""
     wide: bool = False
     """LaTeX: spans both columns of the page and is shrunk to them."""
+    runs: tuple[tuple[str, ...], ...] = ()
+    """The runs behind each row; none where the rows are no numbers of runs."""
 
     def __post_init__(self) -> None:
         assert all(len(row) == len(self.columns) for row in self.rows), "a row is not as long as the header"
+        assert len(self.runs) in {0, len(self.rows)}, "runs are named for some rows only"
 
 
 def markdown(grid: Grid) -> str:
@@ -128,6 +131,7 @@ def _ampersands(cells: Sequence[str]) -> str:
     return "{}" + row if row.startswith(("[", "*")) else row
 
 
+_GREEK = ("alpha", "beta", "gamma", "lambda", "rho", "tau")
 _LATEX = {
     **{character: "\\" + character for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -136,12 +140,17 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     "±": r"$\pm$",
     "\N{MINUS SIGN}": r"$-$",
     "\N{EN DASH}": "--",
     "\N{EM DASH}": "---",
-    "λ": r"$\lambda$",
+    **{letter: rf"$\{name}$" for letter, name in zip("αβγλρτ", _GREEK, strict=True)},
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "→": r"$\to$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "…": r"\ldots{}",
     "†": r"$^\dagger$",
     "‡": r"$^\ddagger$",
     "§": r"$^\S$",

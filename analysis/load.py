@@ -69,6 +69,10 @@ class Results:
         """The planned runs whose result stands; of one condition, or of all."""
         return self._done if condition is None else self._done_under.get(condition, self._done.iloc[:0])
 
+    def run_ids(self, condition: str, arm: str) -> tuple[str, ...]:
+        """The finished runs of one arm under one condition, in the order of the plan."""
+        return tuple(self.done_of(condition, arm)["run_id"])
+
     def done_of(self, condition: str, arm: str) -> pd.DataFrame:
         """The finished runs of one arm under one condition."""
         return self._done_of.get((condition, arm), self._done.iloc[:0])

@@ -24,6 +24,8 @@ from analysis.page_samples import SCALE, read_samples
 from analysis.page_sources import read_sources
 from analysis.page_tables import TableView, table_view
 from analysis.run_tables import changes
+from analysis.table_files import FOLDER
+from analysis.table_forms import FORMS
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _STATES = ("done", "running", "not started", "unfinished", "interrupted", "lost", "failed", "damaged", "unreadable")
@@ -37,8 +39,11 @@ class _Image(NamedTuple):
     height: int
 
 
-def render(results: Results, grids: Mapping[str, Grid], shown: Sequence[Shown], figures: Path) -> str:
+def render(
+    results: Results, grids: Mapping[str, Grid], shown: Sequence[Shown], figures: Path, expanded: Sequence[str] = ()
+) -> str:
     """The page. `grids`: every table by name, in the order of the page; `runs`, one row a run, leads to each of them.
+    Those of a name `tables/...` can be folded away and link to their files; the `expanded` ones stand open, and first.
     `figures`: the folder that the figures `shown` were written to.
     """
     style, script = ((_TEMPLATES / f"report.{ending}").read_text("utf-8") for ending in ("css", "js"))
@@ -58,6 +63,9 @@ def render(results: Results, grids: Mapping[str, Grid], shown: Sequence[Shown], 
         planned=int(results.runs["planned"].sum()),
         states=_states(results),
         tables=_tables(results, grids, anchors),
+        beside={name: table_view(own) for name, own in _beside(grids, expanded).items()},
+        expanded=expanded,
+        forms=tuple(FORMS),
         plan=table_view(changes(results)),
         images=[_image(one, figures) for one in shown],
         not_drawn=_not_drawn(shown),
@@ -79,8 +87,14 @@ def _not_drawn(shown: Sequence[Shown]) -> list[str]:
 
 
 def _tables(results: Results, grids: Mapping[str, Grid], anchors: Mapping[str, str]) -> dict[str, TableView]:
-    names = [name for name in grids if name != "comparisons" or results.comparisons]
+    names = [name for name in grids if "/" not in name and (name != "comparisons" or results.comparisons)]
     return {name: table_view(grids[name], anchors) for name in names}
+
+
+def _beside(grids: Mapping[str, Grid], expanded: Sequence[str]) -> dict[str, Grid]:
+    """Name -> table, of those below `tables/`."""
+    found = {name.removeprefix(f"{FOLDER}/"): grid for name, grid in grids.items() if "/" in name}
+    return {name: found[name] for name in sorted(found, key=lambda name: name not in expanded)}
 
 
 def _states(results: Results) -> list[tuple[str, int]]:

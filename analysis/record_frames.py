@@ -98,6 +98,7 @@ def evaluation_rows(episodes: Table, ends: Ends) -> list[Row]:
     rows: list[Row] = []
     phases, types, success = (episodes[name].tolist() for name in ("phase", "task_type", "success"))
     games, wins = Counter(zip(phases, types, strict=True)), Counter(compress(zip(phases, types, strict=True), success))
+    scores = _mean_scores(phases, types, episodes["score"])
     panels = set(zip(phases, episodes["panel"], episodes["panel_hash"], strict=True))
     for phase in dict.fromkeys(phases):
         (_, panel, panel_hash), *others = [own for own in panels if own[0] == phase]
@@ -107,9 +108,21 @@ def evaluation_rows(episodes: Table, ends: Ends) -> list[Row]:
         counts[ALL] = tuple(map(sum, zip(*counts.values(), strict=True)))
         for task_type, (won, played) in counts.items():
             row: Row = {"phase": phase, "update": update_of(phase, ends), "task_type": task_type}
-            row |= {"success": won / played, "games": played, "panel": panel, "panel_hash": panel_hash}
+            row |= {"success": won / played, "score": scores.get((phase, task_type)), "games": played}
+            row |= {"panel": panel, "panel_hash": panel_hash}
             rows.append(row)
     return rows
+
+
+def _mean_scores(phases: Sequence[str], types: Sequence[str], scores: np.ndarray) -> dict[tuple[str, str], float]:
+    """(phase, task type or `all`) -> mean score, of those whose every episode was graded."""
+    if np.isnan(scores).all():
+        return {}
+    graded: dict[tuple[str, str], list[float]] = {}
+    for phase, kind, score in zip(phases, types, scores.tolist(), strict=True):
+        graded.setdefault((phase, kind), []).append(score)
+        graded.setdefault((phase, ALL), []).append(score)
+    return {place: float(np.mean(own)) for place, own in graded.items() if not np.isnan(own).any()}
 
 
 def evaluation_table(rows: Sequence[Row], result_sha256: str) -> Table:

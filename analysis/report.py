@@ -19,10 +19,17 @@ from analysis import cells, figures, grid, page, run_tables, table_files, tables
 from analysis.honesty import objections
 from analysis.load import Results, load
 from analysis.plotted import figure_data
+from analysis.table_forms import FORMS
 from paw_bench.errors import UserError
 from paw_bench.store.atomic import publish_directory, temporary_sibling, writing
+from paw_bench.store.documents import sha256_of
 from paw_bench.store.lock import locked
 from paw_bench.store.sweep_directory import SweepDirectory
+
+SUMS = "figures/SHA256SUMS"
+"""The hash of each picture and of the points in it, as `sha256sum -c` reads them."""
+OPEN = ("main", "components")
+"""Tables below `tables/` that the pages show at once; the others are a click away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,8 @@ def _write(results: Results, folder: Path, width: int) -> str:
     grids, files = data(results)
     for name, content in (files | _pages(results, grids, folder)).items():
         _text(folder / name, content)
+    drawn = sorted((folder / "figures").iterdir())
+    _text(folder / SUMS, "".join(f"{sha256_of(path)}  {path.name}\n" for path in drawn))
     return _for_terminal(results, grids["table"], width)
 
 
@@ -114,7 +123,9 @@ def table_data(results: Results) -> tuple[dict[str, grid.Grid], dict[str, str]]:
     }
     files = {f"{name}.md": grid.markdown(content) for name, content in grids.items()}
     files |= {f"{name}.tex": grid.latex(grids[name]) for name in ("table", "comparisons", "world_model")}
-    files |= table_files.files(table_files.grids(results, long, compared))
+    beside = table_files.grids(results, long, compared)
+    files |= table_files.files(beside)
+    grids |= {f"{table_files.FOLDER}/{name}": content for name, content in beside.items()}
     frames = {
         "table": cells.wide(results, long, compared),
         "cells": long,
@@ -139,7 +150,7 @@ def _pages(results: Results, grids: dict[str, grid.Grid], folder: Path) -> dict[
     shown = figures.shown(results, (folder / "figures").glob("*.png"))
     return {
         "report.md": _page(results, grids, shown),
-        "report.html": page.render(results, grids, shown, folder / "figures"),
+        "report.html": page.render(results, grids, shown, folder / "figures", expanded=OPEN),
     }
 
 
@@ -158,6 +169,9 @@ def _page(results: Results, grids: dict[str, grid.Grid], shown: list[figures.Sho
         planned=int(results.runs["planned"].sum()),
         problems=[grid.escape_markdown(problem) for problem in results.problems],
         ablation=grid.markdown(grids["table"]),
+        beside=_beside(grids),
+        open=OPEN,
+        forms=tuple(FORMS),
         comparisons=grid.markdown(grids["comparisons"]) if results.comparisons else "",
         figures=shown,
         world_model=grid.markdown(grids["world_model"]),
@@ -165,6 +179,13 @@ def _page(results: Results, grids: dict[str, grid.Grid], shown: list[figures.Sho
         runs=grid.markdown(grids["runs"]),
         arms=grid.markdown(run_tables.changes(results)),
     )
+
+
+def _beside(grids: dict[str, grid.Grid]) -> dict[str, str]:
+    """Name -> Markdown of the tables below `tables/`, those that are shown at once first."""
+    folder = f"{table_files.FOLDER}/"
+    found = {name.removeprefix(folder): own for name, own in grids.items() if name.startswith(folder)}
+    return {name: grid.markdown(found[name]) for name in sorted(found, key=lambda name: name not in OPEN)}
 
 
 def _for_terminal(results: Results, ablation: grid.Grid, width: int) -> str:

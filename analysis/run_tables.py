@@ -66,6 +66,8 @@ def world_model(results: Results) -> Grid:
 def cost(results: Results) -> Grid:
     """Predicted beside measured time, and tokens, of finished runs."""
     rows: list[tuple[str, ...]] = []
+    behind: list[tuple[str, ...]] = []
+    origins, doubts = Origins(results), []
     headings: dict[int, str] = {}
     for condition in results.conditions:
         if condition:
@@ -73,13 +75,16 @@ def cost(results: Results) -> Grid:
         for arm in results.arms:
             done = results.done_of(condition, arm)
             metrics = results.metrics_of(condition, arm)
+            behind.append(results.run_ids(condition, arm))
+            planned = results.planned(condition, arm)
+            doubts.append(origins.marks(behind[-1], planned=planned, mixed_games=False))
             tokens = metrics.groupby("run_id")[["tokens.prompt", "tokens.action", "tokens.observation"]].sum(
                 min_count=1
             )
             rows.append(
                 (
                     arm,
-                    str(len(done)),
+                    signed(str(len(done)), doubts[-1]),
                     number(done["seconds_predicted"].mean() / 60, 1),
                     mean_and_range(done["seconds_wall"] / 60),
                     number(done["seconds_training"].mean() / 60, 1),
@@ -95,9 +100,9 @@ def cost(results: Results) -> Grid:
         *("Arm", "Runs", "Predicted", "Measured (range)", "Training", "Evaluation", "Rest"),
         *("s/update", "rollout", "train", "ktok prompt", "action", "observation"),
     )
-    return Grid(
-        "cost", f"{results.name}: time and tokens", columns, tuple(rows), tuple(_cost_notes(results)), headings, True
-    )
+    caption, said = f"{results.name}: time and tokens", [*_cost_notes(results)]
+    said += [f"{notes(doubts)}."] if notes(doubts) else []
+    return Grid("cost", caption, columns, tuple(rows), tuple(said), headings, wide=True, runs=tuple(behind))
 
 
 def runs(results: Results) -> Grid:

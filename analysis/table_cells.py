@@ -12,7 +12,7 @@ from analysis.words import NOTHING, estimate, number
 class Cell(str):
     """The words of a number, which every form of a table prints, with the number for those that hold data."""
 
-    __slots__ = ("high", "low", "note", "value")
+    __slots__ = ("high", "low", "note", "published", "value")
 
     value: float
     """In the table's unit; NaN where nothing was measured."""
@@ -21,11 +21,13 @@ class Cell(str):
     """Ends of the 95 % interval; NaN where none is printed."""
     note: str
     """Why there is no interval, and the marks of `analysis.honesty`; empty where nothing is to be said."""
+    published: bool
+    """Whether it is a published number, which no run stands behind."""
 
     def __new__(cls, words: str, value: float, low: float = math.nan, high: float = math.nan, note: str = "") -> Cell:
         """The words, with the number that they say."""
         cell = super().__new__(cls, words)
-        cell.value, cell.low, cell.high, cell.note = value, low, high, note
+        cell.value, cell.low, cell.high, cell.note, cell.published = value, low, high, note, False
         return cell
 
 
@@ -39,9 +41,9 @@ def measured(
     return Cell(words, value, value - width, value + width, "" if math.isnan(mean) else note)
 
 
-def of_interval(interval: Interval, *, digits: int = 1, factor: float = 1) -> Cell:
+def of_interval(interval: Interval, *, marks: str = "", digits: int = 1, factor: float = 1) -> Cell:
     """The cell of a t interval."""
-    return measured(interval.mean, interval.half_width, interval.gap, digits=digits, factor=factor)
+    return measured(interval.mean, interval.half_width, interval.gap, marks=marks, digits=digits, factor=factor)
 
 
 def printed(value: float, sd: float = math.nan, *, sign: str = "") -> Cell:
@@ -49,9 +51,13 @@ def printed(value: float, sd: float = math.nan, *, sign: str = "") -> Cell:
     if math.isnan(value):
         return Cell(NOTHING, value)
     words = number(value, 1, sign=sign)
-    return Cell(words if math.isnan(sd) else f"{words} (sd {number(sd, 1)})", value)
+    cell = Cell(words if math.isnan(sd) else f"{words} (sd {number(sd, 1)})", value)
+    cell.published = True
+    return cell
 
 
 def apart(own: Cell, other: Cell) -> Cell:
     """Own minus other, a bare number."""
-    return printed(own.value - other.value, sign="+")
+    cell = printed(own.value - other.value, sign="+")
+    cell.published = own.published and other.published
+    return cell

@@ -12,10 +12,11 @@ import pandas as pd
 
 from analysis import honesty
 from analysis.grid import Grid
+from analysis.grouping import grouped
 from analysis.load import Results
 from analysis.published import lookup, model_of, warning
 from analysis.record_frames import ALL, TASK_TYPES
-from analysis.statistics import difference
+from analysis.statistics import difference, t_interval
 from analysis.table_cells import Cell, apart, measured, printed
 from analysis.table_settings import Setting
 from analysis.words import MARK_NOTE, NOTHING
@@ -69,22 +70,37 @@ class Numbers:
         after = cells[cells["phase"] == "after"]
         self._rows = {(row["condition"], row["arm"], row["task_type"]): row for row in after.to_dict("records")}
         evaluation = results.evaluation[results.evaluation["run_id"].isin(results.done()["run_id"])]
-        evaluation = evaluation[(evaluation["phase"] == "after") & (evaluation["task_type"] == ALL)]
+        graded = evaluation[evaluation["phase"] == "after"]
+        evaluation = graded[graded["task_type"] == ALL]
         self._seeds = {
             (str(condition), str(arm)): dict(zip(rows["seed"], rows["success"], strict=True))
             for (condition, arm), rows in evaluation.groupby(["condition", "arm"])
         }
+        self._scores = grouped(graded[graded["score"].notna()], ("condition", "arm", "task_type"), ("score", "seed"))
         self._games = {
             (str(condition), str(arm)): set(zip(rows["panel_hash"], rows["games"], strict=True))
             for (condition, arm), rows in evaluation.groupby(["condition", "arm"])
         }
 
     def own(self, setting: Setting, column: Column) -> Cell:
-        """What the sweep measured; a graded score is not success, and no run records one yet."""
+        """What the sweep measured. A score is the mean of the episodes' scores; where search QA records none, it is
+        success, which is what that benchmark's score says."""
         row = self._rows.get((setting.condition, setting.arm, column.task))
-        if row is None or (column.benchmark, column.metric) == ("webshop", "score"):
+        if row is None:
             return MISSING
+        if column.metric == "score" and (self.graded(setting, column) or column.benchmark != "search_qa"):
+            part = self._scores.get((setting.condition, setting.arm, column.task))
+            interval = t_interval(part["score"] if part else [])
+            return measured(interval.mean, interval.half_width, interval.gap, marks=row["marks"])
         return measured(row["mean"], row["half_width"], row["gap"], marks=row["marks"])
+
+    def graded(self, setting: Setting, column: Column) -> bool:
+        """Whether a run of the setting records scores."""
+        return (setting.condition, setting.arm, column.task) in self._scores
+
+    def runs(self, *settings: Setting) -> tuple[str, ...]:
+        """The finished runs of the settings."""
+        return tuple(run_id for setting in settings for run_id in self.results.run_ids(setting.condition, setting.arm))
 
     def published(self, setting: Setting, column: Column, *, variant: str = "") -> Cell:
         """What is printed for the same method, of the same model or of the paper's smallest one."""
@@ -129,11 +145,14 @@ def methods(numbers: Numbers, name: str, benchmarks: Sequence[str]) -> Grid:
     """
     used = [setting for setting in numbers.settings if setting.whole and setting.benchmark in benchmarks]
     columns = [column for benchmark in benchmarks for column in COLUMNS[benchmark] if _any(used, benchmark)]
+    ungraded = [column for column in columns if _ungraded(numbers, used, column)]
+    columns = [column for column in columns if column not in ungraded]
     blocks: dict[str, dict[tuple[str, str, str], dict[str, Setting]]] = {}
     for setting in used:
         block = blocks.setdefault(", ".join(part for part in (setting.model, setting.rest) if part), {})
         block.setdefault((setting.arm, setting.algorithm, setting.variant), {})[setting.benchmark] = setting
     rows: list[tuple[str, ...]] = []
+    runs: list[tuple[str, ...]] = []
     headings = {}
     for heading, block in blocks.items():
         headings[len(rows)] = heading
@@ -144,6 +163,7 @@ def methods(numbers: Numbers, name: str, benchmarks: Sequence[str]) -> Grid:
                 played = by_benchmark.get(column.benchmark)
                 own.append(numbers.own(played, column) if played else MISSING)
                 other.append(numbers.published(played, column) if played else MISSING)
+            runs += [numbers.runs(*by_benchmark.values())] * (3 if any(cell != NOTHING for cell in other) else 1)
             rows.append((f"{arm} ({algorithm})" if several else arm, *own))
             if any(cell != NOTHING for cell in other):
                 models = dict.fromkeys(model_of(setting.model, setting.benchmark) for setting in by_benchmark.values())
@@ -151,7 +171,8 @@ def methods(numbers: Numbers, name: str, benchmarks: Sequence[str]) -> Grid:
                 rows.append(("difference", *(apart(*pair) for pair in zip(own, other, strict=True))))
     caption = f"{numbers.results.name}: {'search QA' if name == 'search_qa' else 'models and methods'}"
     heads = ("Method", *(column.heading for column in columns))
-    return Grid(name, caption, heads, tuple(rows), numbers.notes(used), headings, wide=True)
+    notes = (*numbers.notes(used), *(f"{column.heading}: left out, no run records a score." for column in ungraded))
+    return Grid(name, caption, heads, tuple(rows), notes, headings, wide=True, runs=tuple(runs))
 
 
 def components(numbers: Numbers) -> Grid:
@@ -161,6 +182,7 @@ def components(numbers: Numbers) -> Grid:
         key = (setting.model, setting.algorithm, setting.benchmark, setting.rest)
         blocks.setdefault(key, []).append(setting)
     rows: list[tuple[str, ...]] = []
+    runs: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
     used: list[Setting] = []
     for key, block in blocks.items():
@@ -177,9 +199,11 @@ def components(numbers: Numbers) -> Grid:
                 effect = numbers.against(setting, bare)
                 printed_effect = apart(other, numbers.published(bare, column))
             rows.append((setting.arm, own, other, apart(own, other), effect, printed_effect))
+            runs.append(numbers.runs(*dict.fromkeys((setting, bare or setting))))
     columns = ("Arm", "All", "Published", "Difference", "Against bare algorithm", "Published against it")
     caption = f"{numbers.results.name}: components of the method"
-    return Grid("components", caption, columns, tuple(rows), numbers.notes(used), headings, wide=True)
+    notes = numbers.notes(used)
+    return Grid("components", caption, columns, tuple(rows), notes, headings, wide=True, runs=tuple(runs))
 
 
 def gains(numbers: Numbers, by: str) -> Grid:
@@ -191,6 +215,7 @@ def gains(numbers: Numbers, by: str) -> Grid:
     whole = {key: pair for key, pair in pairs.items() if {"none", "paw"} <= set(pair)}
     place = {"algorithm": 0, "model": 1}[by]
     rows: list[tuple[str, ...]] = []
+    runs: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
     used: list[Setting] = []
     blocks: dict[str, list[_Key]] = {}
@@ -204,6 +229,7 @@ def gains(numbers: Numbers, by: str) -> Grid:
         for key in keys:
             bare, paw = whole[key]["none"], whole[key]["paw"]
             used += [bare, paw]
+            runs.append(numbers.runs(paw, bare))
             column = _overall(bare.benchmark)
             printed_gain = apart(numbers.published(paw, column), numbers.published(bare, column))
             gain = numbers.against(paw, bare)
@@ -228,7 +254,15 @@ def gains(numbers: Numbers, by: str) -> Grid:
         "Difference",
     )
     caption = f"{numbers.results.name}: gain of PaW by {by}"
-    return Grid(f"{by}s", caption, columns, tuple(rows), numbers.notes(used), headings, wide=True)
+    return Grid(f"{by}s", caption, columns, tuple(rows), numbers.notes(used), headings, wide=True, runs=tuple(runs))
+
+
+def _ungraded(numbers: Numbers, settings: Sequence[Setting], column: Column) -> bool:
+    """Whether the column is one of scores and nothing fills it: a score cannot be made of successes."""
+    own = [setting for setting in settings if setting.benchmark == column.benchmark]
+    return (column.benchmark, column.metric) == ("webshop", "score") and not any(
+        numbers.graded(setting, column) for setting in own
+    )
 
 
 def _any(settings: Sequence[Setting], benchmark: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from analysis import honesty
 from analysis.grid import Grid
 from analysis.grouping import Part, grouped
 from analysis.inference import IQM_SEEDS, success_interval
@@ -22,13 +23,16 @@ from analysis.table_settings import Setting
 from analysis.words import MARK_NOTE, NOTHING, TO, number
 
 MISSING = Cell(NOTHING, math.nan)
+_MARKED = ("condition", "arm", "marks")
 
 
 def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
     """Time and memory of an update with the world-model term, against the bare algorithm on the same seeds."""
+    origins, doubts = honesty.Origins(results), []
     rows: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
     used: list[Setting] = []
+    runs: list[tuple[str, ...]] = []
     for setting in settings:
         bare = next(
             (
@@ -43,7 +47,13 @@ def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
         if setting.condition and setting.condition not in headings.values():
             headings[len(rows)] = setting.condition
         used.append(setting)
-        time, rows_time = (_ratio(results, setting, bare, column) for column in ("seconds.total", "seconds.train"))
+        runs.append((*results.run_ids(setting.condition, setting.arm), *results.run_ids(bare.condition, bare.arm)))
+        planned = sum(results.planned(part.condition, part.arm) for part in (setting, bare))
+        marks = origins.marks(runs[-1], planned=planned, mixed_games=False)
+        doubts.append(marks)
+        time, rows_time = (
+            _ratio(results, setting, bare, column, marks=marks) for column in ("seconds.total", "seconds.train")
+        )
         own, other = (_by_seed(results, part, "peak_memory_mb") / 1000 for part in (setting, bare))
         memory = t_interval((own - other).dropna().to_numpy())
         paper = [
@@ -57,12 +67,12 @@ def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
             ).value
             for metric in ("step_time_percent", "peak_memory_gb")
         ]
-        gigabytes = of_interval(memory, digits=2)
+        gigabytes = of_interval(memory, digits=2, marks=marks)
         rows.append(
             (
                 setting.arm,
                 *(
-                    of_interval(t_interval(_by_seed(results, part, "seconds.total").to_numpy()))
+                    of_interval(t_interval(_by_seed(results, part, "seconds.total").to_numpy()), marks=marks)
                     for part in (bare, setting)
                 ),
                 *(time, printed(paper[0], sign="+"), apart(time, printed(paper[0])), rows_time),
@@ -77,13 +87,14 @@ def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
         "t interval. Overhead: ratio to the bare algorithm on the same seed in percent, with the t interval of its "
         "logarithm. Episodes differ between arms, and an arm that wins sooner plays fewer turns: these ratios are of "
         "whole runs, not of the term alone.",
-        MARK_NOTE + ".",
+        _marks_note(doubts),
     )
     columns = (
         *("Arm", "Bare s/update", "s/update", "Overhead %", "Published %", "Difference %", "Training phase %"),
         *("Memory + GB", "Published GB", "Difference GB"),
     )
-    return Grid("overhead", f"{results.name}: overhead", columns, tuple(rows), notes, headings, wide=True)
+    caption = f"{results.name}: overhead"
+    return Grid("overhead", caption, columns, tuple(rows), notes, headings, wide=True, runs=tuple(runs))
 
 
 def sensitivity(results: Results, cells: pd.DataFrame, compared: pd.DataFrame) -> Grid:
@@ -91,7 +102,9 @@ def sensitivity(results: Results, cells: pd.DataFrame, compared: pd.DataFrame) -
     after = cells[(cells["phase"] == "after") & (cells["task_type"] == ALL)]
     found = {(row["condition"], row["arm"]): row for row in after.to_dict("records") if row["n"]}
     pairs = {(row["condition"], row["arm"]): row for row in compared.to_dict("records")}
+    doubts: list[str] = []
     rows: list[tuple[str, ...]] = []
+    runs: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
     for key, condition, value, arm in (*_of_axes(results), *_of_arms(results)):
         row = found.get((condition, arm))
@@ -106,23 +119,30 @@ def sensitivity(results: Results, cells: pd.DataFrame, compared: pd.DataFrame) -
             else measured(pair["mean"], pair["half_width"], _gap(pair["gap"]), marks=pair["marks"], sign="+")
         )
         own = measured(row["mean"], row["half_width"], row["gap"], marks=row["marks"])
+        doubts += [row["marks"], pair["marks"] if pair else ""]
         rows.append((str(value), arm, condition or NOTHING, own, against, f"{row['n']}/{row['planned']}"))
+        arms = dict.fromkeys((arm, results.reference if pair else arm))
+        runs.append(tuple(run_id for one in arms for run_id in results.run_ids(condition, one)))
     notes = (
         "Success over all episodes after training in percent: mean ± half-width of the 95 % t interval over seeds. "
         "Under each key the runs differ in it alone. The paper shows its sweeps of alpha and rho as figures without "
         "printed values: there is nothing to set beside them.",
-        MARK_NOTE + ".",
+        _marks_note(doubts),
     )
     columns = ("Value", "Arm", "Axes", "All", f"Against {results.reference}", "Seeds")
-    return Grid("sensitivity", f"{results.name}: sensitivity", columns, tuple(rows), notes, headings, wide=True)
+    caption = f"{results.name}: sensitivity"
+    return Grid("sensitivity", caption, columns, tuple(rows), notes, headings, wide=True, runs=tuple(runs))
 
 
-def variance(results: Results) -> Grid:
+def variance(results: Results, cells: pd.DataFrame) -> Grid:
     """How much of the spread over seeds is the seeds', and how much is luck of the evaluation's episodes."""
+    after = cells[(cells["phase"] == "after") & (cells["task_type"] == ALL)]
+    marks = {(condition, arm): own for condition, arm, own in zip(*(after[k] for k in _MARKED), strict=True)}
     episodes = results.episodes[results.episodes["phase"] == "after"]
     episodes = episodes[episodes["run_id"].isin(results.done()["run_id"])]
     rows: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
+    runs: list[tuple[str, ...]] = []
     groups = grouped(episodes, ("condition", "arm"), ("seed", "task_id", "task_type", "success"))
     for condition in results.conditions:
         for arm in results.arms:
@@ -131,6 +151,7 @@ def variance(results: Results) -> Grid:
                 continue
             if condition and condition not in headings.values():
                 headings[len(rows)] = condition
+            runs.append(results.run_ids(condition, arm))
             found = components_of(own)
             wins = wins_by_seed(own)
             interval = success_interval([seed.mean() for seed in wins], [len(seed) for seed in wins])
@@ -141,7 +162,7 @@ def variance(results: Results) -> Grid:
             rows.append(
                 (
                     arm,
-                    measured(interval.mean, interval.half_width, interval.gap),
+                    of_interval(interval, marks=marks[condition, arm], factor=100),
                     *(_points(part) for part in (found.total, found.seed, found.episode)),
                     Cell(number(100 * found.share, 0), 100 * found.share),
                     found.layout or NOTHING,
@@ -157,10 +178,11 @@ def variance(results: Results) -> Grid:
         "explain the spread.",
         "IQM: interquartile mean over seeds and task types; its bootstrap interval is printed from "
         f"{IQM_SEEDS} seeds on, because it covers too little below (docs/statistics.md).",
-        MARK_NOTE + ".",
+        _marks_note(marks.values()),
     )
     columns = ("Arm", "All", "SD over seeds", "Seed", "Episode", "Seed's share %", "Layout", "IQM", "Seeds")
-    return Grid("variance", f"{results.name}: seeds and episodes", columns, tuple(rows), notes, headings, wide=True)
+    caption = f"{results.name}: seeds and episodes"
+    return Grid("variance", caption, columns, tuple(rows), notes, headings, wide=True, runs=tuple(runs))
 
 
 def components_of(episodes: Part) -> Variance:
@@ -206,9 +228,15 @@ def measure_tables(
     found = {
         "overhead": overhead(results, settings),
         "sensitivity": sensitivity(results, cells, compared),
-        "variance": variance(results),
+        "variance": variance(results, cells),
     }
     return {name: grid for name, grid in found.items() if grid.rows}
+
+
+def _marks_note(doubts: Iterable[str]) -> str:
+    """What the signs in a table mean; `doubts`: the names of marks that stand in it."""
+    found = honesty.notes(doubts)
+    return f"{found}; {MARK_NOTE}." if found else f"{MARK_NOTE}."
 
 
 def _points(sd: float) -> Cell:
@@ -226,7 +254,7 @@ def _by_seed(results: Results, setting: Setting, column: str) -> pd.Series:
     return values.dropna()
 
 
-def _ratio(results: Results, setting: Setting, bare: Setting, column: str) -> Cell:
+def _ratio(results: Results, setting: Setting, bare: Setting, column: str, *, marks: str) -> Cell:
     """How much longer in percent: geometric mean over the seeds of both, with the t interval of the logarithm."""
     own, other = (_by_seed(results, part, column) for part in (setting, bare))
     shared = [seed for seed in own.index if seed in other.index and own[seed] > 0 and other[seed] > 0]
@@ -235,9 +263,9 @@ def _ratio(results: Results, setting: Setting, bare: Setting, column: str) -> Ce
         100 * math.expm1(interval.mean + sign * (interval.half_width if sign else 0.0)) for sign in (0, -1, 1)
     )
     if interval.gap:
-        return measured(value, math.nan, interval.gap, sign="+", factor=1)
+        return measured(value, math.nan, interval.gap, marks=marks, sign="+", factor=1)
     words = f"{number(value, 1, sign='+')} ({number(low, 1, sign='+')} to {number(high, 1, sign='+')})"
-    return Cell(words, value, low, high)
+    return Cell(honesty.signed(words, marks), value, low, high, marks)
 
 
 Point = tuple[str, str, object, str]

@@ -1,10 +1,16 @@
-"""Does a report say what its run files say? Everything is computed again and compared byte for byte."""
+"""Does a report say what its run files say? Everything is computed again and compared byte for byte.
+
+Pictures are not drawn again, which takes longer than all the rest and depends on matplotlib's version: the report holds
+the SHA-256 of each beside those of its data (`figures/SHA256SUMS`), so a picture that was swapped or edited, or whose
+data no longer is what the run files give, is found.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +21,9 @@ from analysis import report
 from analysis.files import one_line
 from analysis.load import load
 from paw_bench.errors import StoreError
+from paw_bench.store.documents import sha256_of
 
 RENDERED = {".png", ".pdf"}
-"""Pictures: their data lies beside them as CSV, which is compared; `paw-bench report` draws them again."""
 
 _TABLE_KEYS = ("condition", "arm", "reference", "run_id", "phase", "task_type")
 _FIGURE_KEYS = ("panel", "artist", "point")
@@ -43,7 +49,9 @@ class Verification:
     report: Path
     sweep: Path
     files: int
-    """How many files were compared."""
+    """How many files were computed again."""
+    pictures: int
+    """How many pictures were compared with their recorded hash."""
     changes: tuple[Change, ...]
 
 
@@ -60,7 +68,8 @@ def verify(folder: Path, sweep: Path | None = None) -> Verification:
     except FileNotFoundError as error:
         raise StoreError(f"{error.filename}: is missing", "write the report again: paw-bench report SWEEP") from None
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    there = {name for name in names if Path(name).suffix not in RENDERED}
+    there = {name for name in names if Path(name).suffix not in RENDERED and name != report.SUMS}
+    pictures = sorted(name for name in names if Path(name).suffix in RENDERED)
     changes = [
         Change(name, "the whole file", "missing", "is part of the report", ()) for name in computed if name not in there
     ]
@@ -73,7 +82,26 @@ def verify(folder: Path, sweep: Path | None = None) -> Verification:
             old = (folder / name).read_bytes()
             if old != new:
                 changes += _differences(name, old.decode(errors="replace"), new.decode())
-    return Verification(folder, sweep, len(computed), tuple(changes))
+    changes += _of_hashes(folder, pictures, computed)
+    return Verification(folder, sweep, len(computed), len(pictures), tuple(changes))
+
+
+def _of_hashes(folder: Path, pictures: Iterable[str], computed: Mapping[str, bytes]) -> Iterator[Change]:
+    """Pictures, and data of figures, that are not those of which the report holds the hashes."""
+    try:
+        lines = (folder / report.SUMS).read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        yield Change(report.SUMS, "the whole file", "missing", "the hashes of the pictures", ())
+        return
+    recorded = {f"figures/{name}": digest for digest, name in (line.split("  ", 1) for line in lines if "  " in line)}
+    found = {name: sha256_of(folder / name) for name in pictures}
+    data = {name: text for name, text in computed.items() if name.startswith("figures/")}
+    found |= {name: hashlib.sha256(text).hexdigest() for name, text in data.items()}
+    for name in sorted({*recorded, *found}):
+        was, now = recorded.get(name, "no hash"), found.get(name, "missing")
+        if was != now:
+            kind = "the data that the picture was drawn from" if name in data else "the picture"
+            yield Change(name, kind, f"recorded {was[:12]}", f"found {now[:12]}", ())
 
 
 def _differences(name: str, old: str, new: str) -> list[Change]:

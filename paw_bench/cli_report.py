@@ -49,11 +49,13 @@ def verify_report(which: str, *, results: Path, sweep: str | None, as_json: bool
             "report": str(found.report),
             "sweep": str(found.sweep),
             "files": found.files,
+            "pictures": found.pictures,
             "changes": [change._asdict() for change in found.changes],
         }
         print(json.dumps(document, indent=2))
     elif not found.changes:
         print(f"{found.report}: all {found.files} files are what the run files in {found.sweep} give, byte for byte")
+        print(f"{found.pictures} pictures have the hashes that were recorded when they were drawn from this data")
     else:
         for name in dict.fromkeys(change.file for change in found.changes):
             own = [change for change in found.changes if change.file == name]
@@ -107,14 +109,15 @@ def _rows(parts: Sequence[Part], sweep: SweepDirectory) -> list[str]:
     lines: list[str] = []
     for part in parts:
         path = os.path.relpath(sweep.path / part.path)
-        lines.append(f"    seed {part.seed:<4} {part.value:10.4f}  {path}")
+        value = " " * 10 if math.isnan(part.value) else f"{part.value:10.4f}"
+        lines.append(f"    {part.arm} seed {part.seed:<4} {value}  {path}")
         lines.append(f"      result {part.result_sha256}")
         lines.append(f"      code {part.code}; {part.packages}")
     return lines
 
 
 def _named(cell: Explained) -> dict[str, Any]:
-    return {name: [part._asdict() for part in getattr(cell, name)] for name in ("parts", "against")}
+    return {name: [_without_nan(part._asdict()) for part in getattr(cell, name)] for name in ("parts", "against")}
 
 
 def _without_nan(document: dict[str, Any]) -> dict[str, Any]:

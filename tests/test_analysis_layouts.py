@@ -5,6 +5,7 @@ Golden files: rewrite them with `PAW_BENCH_GOLDEN=write pytest tests/test_analys
 
 import csv
 import io
+import json
 import math
 import os
 import re
@@ -13,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analysis_sweep import Sweep
+from analysis_sweep import Sweep, publish, read_lines, write, write_lines
 from scipy import stats
 
-from analysis import cells, published, table_files
+from analysis import cells, honesty, published, report, table_files
 from analysis.grid import Grid
 from analysis.grouping import grouped
 from analysis.load import Results, load
@@ -107,11 +108,81 @@ def test_every_table_beside_published_numbers_warns_first(everything: dict[str, 
         assert everything[name].notes[0].startswith("NOT COMPARABLE with published numbers: these runs play procedural")
 
 
-def test_a_graded_score_that_no_run_records_is_not_filled_with_success(everything: dict[str, Grid]) -> None:
+def test_a_score_that_no_run_records_is_left_out_and_said(everything: dict[str, Grid]) -> None:
     main = everything["main"]
-    assert main.rows[0][main.columns.index("WebShop score")] == "—"
-    assert main.rows[1][main.columns.index("WebShop score")] == "75.6 (sd 3.8)"
+    assert "WebShop score" not in main.columns
+    assert main.notes[-1] == "WebShop score: left out, no run records a score."
     assert main.rows[0][main.columns.index("WebShop success")] != "—"
+
+
+def test_a_recorded_score_stands_beside_the_published_one(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, arms=("grpo", "paw"), seeds=(0, 1, 2), updates=1, games=12).finish()
+    means = []
+    for seed in (0, 1, 2):
+        run = sweep.folder("grpo", seed)
+        records = read_lines(run / "episodes.jsonl")
+        for number, record in enumerate(records):
+            record["score"] = 0.25 + 0.1 * seed + 0.01 * (number % 12)
+        write_lines(run / "episodes.jsonl", records)
+        publish(run, 1)
+        means.append(100 * np.mean([record["score"] for record in records if record["phase"] == "after"]))
+    results = load(tmp_path)
+    sets = [
+        Setting("", arm, "webshop", "Qwen/Qwen2.5-1.5B-Instruct", "grpo", variant, "")
+        for arm, variant in (("grpo", "none"), ("paw", "paw"))
+    ]
+    main = paper_tables(results, cells.cells(results), sets)["main"]
+    place = main.columns.index("WebShop score")
+    assert main.rows[0][place].value == pytest.approx(np.mean(means))
+    assert main.rows[0][place].high == pytest.approx(stats.t.interval(0.95, 2, np.mean(means), stats.sem(means))[1])
+    assert main.rows[1][place] == "75.6 (sd 3.8)"
+    assert main.rows[3][place] == "—", "paw was not graded"
+
+
+def test_a_score_beyond_one_takes_its_run_out(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, arms=("grpo", "paw"), seeds=(0,), updates=1, games=12).finish()
+    run = sweep.folder("paw", 0)
+    write_lines(run / "episodes.jsonl", [{**r, "score": 7.5} for r in read_lines(run / "episodes.jsonl")])
+    publish(run, 1)
+    assert "score is 7.5, expected at most 1" in load(tmp_path).problems[0]
+
+
+@pytest.mark.parametrize("cause", ["missing seeds", "mixed panels", "mixed code", "resumed with differences"])
+def test_every_table_and_form_marks_what_a_number_rests_on(tmp_path: Path, cause: str) -> None:
+    axes = [{"world_model.selection.alpha": alpha} for alpha in (0.5, 1.0)]
+    sweep = Sweep(tmp_path, arms=("grpo", "paw"), seeds=(0, 1), axes=axes, updates=1, games=60).finish()
+    run = sweep.folder("paw", 1, **axes[0])
+    recorded = run / "attempts" / "1" / "provenance.json"
+    document = json.loads(recorded.read_text())
+    other = {**document, "git": {**document["git"], "commit": "beef" + "0" * 36}}
+    match cause:
+        case "missing seeds":
+            (run / "result.json").unlink()
+        case "mixed panels":
+            sweep.done("paw", 1, axes=axes[0], panel_hash="0" * 64)
+        case "mixed code":
+            write(recorded, other)
+        case "resumed with differences":
+            with (run / "journal.jsonl").open("a") as file:
+                file.write(json.dumps({"event": "checkpoint", "time": 1.7e9, "attempt": 1}) + "\n")
+            write(run / "attempts" / "2" / "provenance.json", other)
+    found = load(tmp_path)
+    sign = next(mark.sign for mark in honesty.MARKS if mark.name == cause)
+    made = table_files.grids(found, cells.cells(found), cells.comparisons(found))
+    assert {"main", "sensitivity", "variance", "overhead"} <= set(made)
+    in_latex = re.compile(r"\$\^\\(circ|S|Vert|star)\$")
+    concerned = ("main", "sensitivity", "variance", *(("overhead",) if cause != "mixed panels" else ()))
+    for name in concerned:  # an update takes no longer because of what is evaluated
+        marked = [place for place, row in enumerate(made[name].rows) if any(sign in cell for cell in row[1:])]
+        assert marked, name
+        assert any(run.name in made[name].runs[place] for place in marked) == (cause != "missing seeds")
+        forms = {suffix: form(made[name]) for suffix, form in FORMS.items()}
+        assert sign in forms["md"]
+        assert sign in forms["html"]
+        assert in_latex.search(forms["tex"])
+        assert cause in forms["csv"]
+    with pytest.raises(report.Refused, match=cause):
+        report.build(tmp_path, strict=True)
 
 
 def test_cells_carry_missing_seeds_into_every_table(everything: dict[str, Grid]) -> None:

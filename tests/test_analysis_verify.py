@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from analysis import cells, figures, report, run_tables, tables
 from analysis.explain import explain
+from analysis.explain_tables import tables_of
 from analysis.load import load
 from analysis.plotted import figure_data, plotted
 from analysis.verify import Change, verify
@@ -28,11 +29,16 @@ def sweep(tmp_path: Path) -> Sweep:
     return made.finish(skip=[("paw", 2)])
 
 
+def drawn(results: object, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "learning_curves.pdf").write_bytes(b"a picture")
+
+
 @pytest.fixture
 def folder(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A report without its pictures, which take seconds to draw; their data is there."""
     with monkeypatch.context() as patch:
-        patch.setattr(figures, "draw", lambda results, folder: folder.mkdir())
+        patch.setattr(figures, "draw", drawn)
         written = report.build(sweep.path).folder
     return written
 
@@ -48,7 +54,8 @@ def changed(folder: Path, name: str, old: str, new: str) -> tuple[Change, ...]:
 def test_a_fresh_report_is_what_its_run_files_give(folder: Path) -> None:
     found = verify(folder)
     assert found.changes == ()
-    assert found.files == sum(1 for path in folder.rglob("*") if path.is_file())
+    assert found.pictures == 1
+    assert found.files + found.pictures + 1 == sum(1 for path in folder.rglob("*") if path.is_file())  # and SHA256SUMS
     assert {"learning_curves.csv", "before_after.csv"} <= {path.name for path in (folder / "figures").glob("*.csv")}
 
 
@@ -73,6 +80,50 @@ def test_every_kind_of_file_is_compared(folder: Path) -> None:
     changes = {change.file: (change.reported, change.computed) for change in verify(folder).changes}
     assert changes["comparisons.csv"] == ("missing", "is part of the report")
     assert changes["more.csv"] == ("is there", "no part of the report")
+
+
+def test_a_picture_that_was_swapped_is_found(folder: Path) -> None:
+    picture = folder / "figures" / "learning_curves.pdf"
+    picture.write_bytes(b"another picture")
+    (change,) = verify(folder).changes
+    assert (change.file, change.cell) == ("figures/learning_curves.pdf", "the picture")
+    picture.unlink()
+    (change,) = verify(folder).changes
+    assert change.computed == "found missing"
+    (folder / "figures" / "SHA256SUMS").unlink()
+    assert [change.file for change in verify(folder).changes] == ["figures/SHA256SUMS"]
+
+
+def test_hashes_are_those_that_sha256sum_reads(folder: Path) -> None:
+    lines = (folder / "figures" / "SHA256SUMS").read_text().splitlines()
+    assert len(lines) == sum(1 for _ in (folder / "figures").iterdir()) - 1
+    for line in lines:
+        digest, name = line.split("  ")
+        assert hashlib.sha256((folder / "figures" / name).read_bytes()).hexdigest() == digest
+
+
+def test_a_picture_of_other_data_is_found(sweep: Sweep, folder: Path) -> None:
+    sweep.done("paw", 2)
+    found = {(change.file, change.cell) for change in verify(folder).changes}
+    assert ("figures/learning_curves.csv", "the data that the picture was drawn from") in found
+
+
+def test_every_cell_below_tables_and_of_the_cost_table_leads_to_runs(sweep: Sweep) -> None:
+    results = load(sweep.path)
+    made = tables_of(results)
+    assert {"main", "overhead", "variance", "cost"} <= set(made)
+    known = {run["run_id"]: run["result_sha256"] for run in results.done().to_dict("records")}
+    for name, table in made.items():
+        for row in table.rows:
+            for column, text in zip(table.columns[1:], row[1:], strict=True):
+                found = explain(results, f"{name}: {row[0]}, {column}")
+                assert text in [cell.words for cell in found]
+                own = next(cell for cell in found if cell.words == text)
+                assert all(known[part.run_id] == part.result_sha256 for part in own.parts)
+                published = getattr(text, "published", False)
+                assert bool(own.parts) != published, (name, row[0], column)
+    (cost,) = explain(results, "cost: paw, Runs")
+    assert {part.run_id for part in cost.parts} == {sweep.folder("paw", seed).name for seed in (0, 1)}
 
 
 def test_run_files_that_changed_show_as_cells_that_changed(sweep: Sweep, folder: Path) -> None:
