@@ -124,8 +124,8 @@ FIGURES: dict[str, Drawing] = {
         learning_curves,
         "Learning curves",
         "Success of the training episodes by update. Thin lines: seeds; thick line: their mean, as far as all seeds of "
-        f"the arm have come; band: 95 % t interval over seeds, from {BAND_SEEDS} seeds on (with two it is 13 standard "
-        "errors wide and would hide the panel).",
+        f"the arm have come; band: 95 % t interval over seeds, of each update by itself, from {BAND_SEEDS} seeds on "
+        "(with two it is 13 standard errors wide and would hide the panel).",
     ),
     "before_after": Drawing(
         before_after,

@@ -100,7 +100,7 @@ def _write(results: Results, folder: Path, width: int) -> str:
     grids, files = data(results)
     for name, content in (files | _pages(results, grids, folder)).items():
         _text(folder / name, content)
-    drawn = sorted((folder / "figures").iterdir())
+    drawn = sorted(folder.glob("figures/*"))
     _text(folder / SUMS, "".join(f"{sha256_of(path)}  {path.name}\n" for path in drawn))
     return _for_terminal(results, grids["table"], width)
 
