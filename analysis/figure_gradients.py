@@ -58,11 +58,11 @@ def gradient_share(subject: Subject) -> Figure | None:
     bars = 0.55 + names.height(2.5)
     panels = 1 if before.empty else 2
     if subject.wide:
-        figure = Figure(figsize=(subject.width, 0.3 + max(bars, 2.0)))
+        figure = subject.figure(0.3 + max(bars, 2.0))
         grid = figure.subplots(1, panels, squeeze=False)
     else:
         heights = [1.75, bars][-panels:]
-        figure = Figure(figsize=(subject.width, 0.3 + sum(heights)))
+        figure = subject.figure(0.3 + sum(heights))
         grid = figure.subplots(panels, 1, squeeze=False, height_ratios=heights)
     if panels == 2:
         _curves(grid.flat[0], before)

@@ -89,13 +89,13 @@ class RecordedAxes:
         """A line in steps."""
         return self.plot(x, y, **options)
 
-    def axvline(self, x: float, **_: Any) -> None:
+    def axvline(self, x: float, *, gid: str = "", **_: Any) -> None:
         """A line across the panel."""
-        self._line("", _numbers([x, x]), _numbers([0, 1]))
+        self._line(gid, _numbers([x, x]), _numbers([0, 1]))
 
-    def axhline(self, y: float, **_: Any) -> None:
+    def axhline(self, y: float, *, gid: str = "", **_: Any) -> None:
         """A line along the panel."""
-        self._line("", _numbers([0, 1]), _numbers([y, y]))
+        self._line(gid, _numbers([0, 1]), _numbers([y, y]))
 
     def _line(self, gid: str, x: np.ndarray, y: np.ndarray) -> Recorded:
         points = [(across, up, np.nan, np.nan) for across, up in zip(x.tolist(), y.tolist(), strict=True)]
