@@ -122,8 +122,10 @@ class RecordedAxes:
 
     def barh(self, y: float, width: float, *, height: float, left: float = 0.0, gid: str = "", **_: Any) -> None:
         """A lying bar."""
+        # matplotlib turns sizes into differences of places: the same rounding gives the same last digit.
+        height, width = (y + height) - y, (left + width) - left
         place = (y - height / 2) + height / 2
-        self._keep(gid, "bar", [(np.nan, place, float(left), float(left + width))])
+        self._keep(gid, "bar", [(np.nan, float(place), float(left), float(left + width))])
 
 
 class RecordedFigure:
