@@ -121,16 +121,21 @@ def run(run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder 
     """Work on one run until it is done, from its last checkpoint on if there is one."""
     from paw_bench.store.run_directory import RunDirectory
     from paw_bench.sweep.environment import ensure_environment
+    from paw_bench.sweep.group import follow, node_here
     from paw_bench.sweep.supervise import supervise
 
     ensure_environment(RunDirectory(run_dir).config.execution)
+    if node_here() > 0:
+        raise typer.Exit(follow(run_dir))
     raise typer.Exit(supervise(run_dir, _run_attempt))
 
 
 def _run_attempt(directory: RunDirectory) -> None:
+    from paw_bench.sweep.group import run_group
     from paw_bench.training.run import run_attempt
 
-    run_attempt(directory)
+    work = run_attempt if directory.config.execution.ranks == 1 else run_group
+    work(directory)
 
 
 @app.command(

@@ -12,6 +12,7 @@ from sweeping import Sweeping
 from paw_bench import cli_cluster
 from paw_bench.config.profile import load_profile
 from paw_bench.config.schema import ExecutionConfig, ExperimentConfig, RunConfig
+from paw_bench.errors import UserError
 from paw_bench.sweep.sbatch import Shape, SlurmLauncher
 
 _GOLDEN = Path(__file__).with_name("golden")
@@ -32,6 +33,7 @@ setup: [module load cuda]
 environment: { ALFWORLD_DATA: $HOME/data }
 keeper_partition: cpu
 """,
+    "nodes": "partition: gpu\ngpus: 8\nnodes: 2\ngpu_type: h100\nsetup: [module load cuda]\n",
     "container": 'container: { prefix: "apptainer exec --nv image.sif" }\n',
 }
 _CONFIG = RunConfig(experiment=ExperimentConfig(), execution=ExecutionConfig(device="cuda", gpus=1))
@@ -46,6 +48,13 @@ def test_the_script_of_an_array_and_its_keeper(tmp_path: Path, name: str) -> Non
     texts = [launcher.script(shape, "tiny", 5), launcher.keeper_script(shape, "tiny-keeper", keep, "123")]
     found = "\n".join(texts).replace(str(tmp_path), "FOLDER").replace(sys.executable, "PYTHON")
     assert found == (_GOLDEN / f"{name}.sh").read_text()
+
+
+def test_nodes_that_cannot_share_the_processes_of_a_run_are_refused(tmp_path: Path) -> None:
+    text = "schema_version: 1\ngpus: 8\nnodes: 3\n"
+    profile = load_profile(write(tmp_path, text, "cluster.yaml")).profile
+    with pytest.raises(UserError, match=r"nodes = 3 cannot share the 8 processes .* evenly"):
+        Shape.of(profile, "paper", _CONFIG)
 
 
 def test_dry_run_writes_one_script_for_each_shape_and_starts_nothing(

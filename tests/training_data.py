@@ -5,6 +5,7 @@ import random
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, TrainerCallback
 
 from paw_bench.config.schema import RunConfig
@@ -67,6 +68,7 @@ def run_config(
     dtype: str = "float32",
     lora_rank: int | None = None,
     gradient_checkpointing: bool | None = None,
+    processes: int | None = None,
 ) -> RunConfig:
     """A run of 2 groups of 4 short episodes; `algorithm` and `world_model` are changes to the config's sections."""
     sizes = {"groups": 2, "group_size": 4, "optimizer_steps": 2, "learning_rate": 1e-3}
@@ -77,7 +79,11 @@ def run_config(
         "world_model": world_model or {},
         "training": {"updates": updates},
     }
-    execution = {"micro_batch_rows": micro_batch_rows, "gradient_checkpointing": gradient_checkpointing}
+    execution = {
+        "micro_batch_rows": micro_batch_rows,
+        "gradient_checkpointing": gradient_checkpointing,
+        "processes": processes,
+    }
     return RunConfig.model_validate({"experiment": experiment, "execution": execution})
 
 
@@ -100,18 +106,25 @@ def gradients_of_steps(config: RunConfig, model, folder, collect, records=None) 
     algorithm = algorithm.model_copy(update={"learning_rate": 1e-30, "max_grad_norm": 1e9, "ppo": critic})
     config = config.model_copy(update={"experiment": config.experiment.model_copy(update={"algorithm": algorithm})})
     gradients: list[torch.Tensor] = []
-
-    class Recorder(TrainerCallback):
-        def on_pre_optimizer_step(self, *_, **__):
-            gradients.append(torch.cat([p.grad.flatten().clone() for p in model.parameters()]))
-
     records = [] if records is None else records
     trainer = make_trainer(
         config, model, folder, collect=collect, on_update=lambda record, trainer: records.append(record)
     )
-    trainer.add_callback(Recorder())
+    trainer.add_callback(record_gradients(model, gradients))
     trainer.train_to(1)
     return gradients
+
+
+def record_gradients(model, gradients: list[torch.Tensor]) -> TrainerCallback:
+    """A callback that appends the flat gradient of every optimizer step, as it is after clipping."""
+
+    class Recorder(TrainerCallback):
+        def on_pre_optimizer_step(self, *_, **__):
+            found = [torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters()]
+            whole = [each.full_tensor() if isinstance(each, DTensor) else each.clone() for each in found]
+            gradients.append(torch.cat([each.flatten() for each in whole]))
+
+    return Recorder()
 
 
 def full_log_softmax(model, row) -> torch.Tensor:

@@ -25,6 +25,8 @@ class Resources(Section):
     qos: str | None = None
     gpus: NonNegativeInt | None = None
     """GPUs of a run (None: the experiment's execution.gpus)."""
+    nodes: PositiveInt = 1
+    """Nodes of a run, which share its GPUs, CPUs and memory evenly."""
     gpu_type: str | None = None
     """As `sinfo -o %G` names it."""
     cpus: PositiveInt = 4

@@ -239,6 +239,8 @@ class ExecutionConfig(Section):
     device: Literal["cpu", "cuda"] = "cpu"
     gpus: NonNegativeInt = 0
     """GPUs that a run needs (checked before anything starts)."""
+    processes: PositiveInt | None = None
+    """Processes that train a run together, each on its share of the rows. None: one for each GPU, at least one."""
     checkpoint_every: PositiveInt = 5
     """Updates between checkpoints."""
     gradient_parts_every: NonNegativeInt = 10
@@ -255,7 +257,17 @@ class ExecutionConfig(Section):
             raise impossible("gpus", "device 'cuda' needs at least one GPU", "set gpus to 1 or more")
         if self.device == "cpu" and self.gpus > 0:
             raise impossible("gpus", "device 'cpu' uses no GPU", "set gpus to 0, or device to 'cuda'")
+        if self.device == "cuda" and self.ranks != self.gpus:
+            problem = (
+                f"{self.ranks} processes cannot share {self.gpus} GPU{'s' * (self.gpus > 1)}: each has one of its own"
+            )
+            raise impossible("processes", problem, f"set processes to null or {self.gpus}, or gpus to {self.ranks}")
         return self
+
+    @property
+    def ranks(self) -> int:
+        """How many processes train a run."""
+        return self.processes or max(1, self.gpus)
 
 
 class RunConfig(Section):
@@ -263,3 +275,15 @@ class RunConfig(Section):
 
     experiment: ExperimentConfig
     execution: ExecutionConfig = ExecutionConfig()
+
+    @model_validator(mode="after")
+    def _every_process_has_rows(self) -> RunConfig:
+        ranks, algorithm = self.execution.ranks, self.experiment.algorithm
+        rows = algorithm.groups * algorithm.group_size // algorithm.optimizer_steps
+        if ranks > max(1, rows):
+            raise impossible(
+                "execution.processes",
+                f"an optimizer step has as few as {rows} rows, which {ranks} processes cannot share",
+                f"set it to at most {max(1, rows)}, or algorithm.optimizer_steps lower",
+            )
+        return self

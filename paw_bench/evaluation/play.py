@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from paw_bench.config.schema import EvaluationConfig
 from paw_bench.envs.panels import Panel
-from paw_bench.rollout.collector import Assignment, Collector
+from paw_bench.rollout.collector import Assignment
 from paw_bench.rollout.episode import Episode, Source
 from paw_bench.rollout.rows import rows_of
 
+Play = Callable[[list[Assignment], float], list[Episode]]
+"""Plays assignments at a temperature: `Collector.collect`, or several processes together."""
+
 
 def play_panel(
-    collector: Collector,
+    play: Play,
     panel: Panel,
     config: EvaluationConfig,
     *,
@@ -25,7 +29,7 @@ def play_panel(
         Assignment(task, group=number, index=0, seed=seed, noise=f"evaluation/{seed}/{task.task_id}")
         for number, task in enumerate(tasks)
     ]
-    return collector.collect(assignments, config.temperature)
+    return play(assignments, config.temperature)
 
 
 def records(

@@ -23,8 +23,8 @@ _BY_STATE: dict[str, Cause] = {
     "OUT_OF_MEMORY": "out_of_memory",
     "CANCELLED": "cancelled",
 }
-_BY_ERROR: dict[str, Cause] = {"TrainingDiverged": "diverged", "PolicyCollapsed": "collapsed"}
-"""By the name of the exception that stopped training (`training/health.py`)."""
+_BY_ERROR: dict[str, Cause] = {"TrainingDiverged": "diverged", "PolicyCollapsed": "collapsed", "RankLost": "lost"}
+"""By the name of the exception that stopped training (`training/health.py`), or its processes (`outcome.py`)."""
 _WORDS: dict[Cause, str] = {
     "preempted": "a job with a higher priority took its place",
     "time_limit": "it reached its time limit",
@@ -56,7 +56,8 @@ def end_of(task: Task | None, opened: Record | None, ended: Record | None) -> En
     if opened is not None and opened["event"] == "attempt_refused":
         return End("config", opened["reason"], node)
     cause = _BY_STATE.get(state) or _own_word(opened, ended)
-    reason = ended["reason"] if ended is not None and cause not in _WORDS else _WORDS[cause]
+    told = ended is not None and (cause not in _WORDS or cause == "lost")
+    reason = ended["reason"] if ended is not None and told else _WORDS[cause]
     if cause == "node_failure" and node:
         reason = f"its node {node} failed"
     if cause == "not_started" and state:
@@ -73,9 +74,8 @@ def _own_word(opened: Record | None, ended: Record | None) -> Cause:
         return "time_limit" if "SIGUSR2" in ended["reason"] else "preempted"
     if ended.get("refused"):
         return "config"
-    if ended.get("transient"):
-        return "out_of_memory"
-    return _BY_ERROR.get(ended.get("error", ""), "error")
+    own = _BY_ERROR.get(ended.get("error", ""))
+    return own or ("out_of_memory" if ended.get("transient") else "error")
 
 
 def retries_left(retries: Retries, cause: Cause, spent: int) -> int:

@@ -14,9 +14,17 @@ import submitit
 
 from paw_bench.config.profile import ClusterProfile
 from paw_bench.config.schema import RunConfig
+from paw_bench.errors import UserError
+from paw_bench.sweep.group import NODES
 
 _WARNING_S = 120
 _KEEPER_TIME = "00:30:00"
+_SEVERAL_NODES = [
+    f'export {NODES}="$SLURM_JOB_NUM_NODES"',
+    'export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
+    "export MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))",
+]
+"""Where torchrun's agents, one a node, meet (`group.py`). Job ids are unique, tasks of arrays have one each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,7 @@ class Shape:
     partition: str | None
     account: str | None
     qos: str | None
+    nodes: int
     gpus: int
     gpu_type: str | None
     cpus: int
@@ -37,13 +46,21 @@ class Shape:
 
     @classmethod
     def of(cls, profile: ClusterProfile, scale: str, config: RunConfig, *, avoid: Sequence[str] = ()) -> Shape:
-        """The shape of a run; `avoid` are nodes that failed under it."""
+        """The shape of a run; `avoid` are nodes that failed under it.
+
+        Raises UserError where its nodes cannot share its processes evenly.
+        """
         wanted = profile.resources(scale, config.experiment.model.name)
         gpus = config.execution.gpus if wanted.gpus is None else wanted.gpus
+        processes = config.execution.processes or max(1, gpus)
+        if processes % wanted.nodes:
+            problem = f"cluster profile: nodes = {wanted.nodes} cannot share the {processes} processes of a run evenly"
+            raise UserError(problem, "choose nodes that divide gpus, or execution.processes on CPUs")
         return cls(
             partition=wanted.partition,
             account=wanted.account,
             qos=wanted.qos,
+            nodes=wanted.nodes,
             gpus=gpus,
             gpu_type=wanted.gpu_type,
             cpus=wanted.cpus * max(1, gpus),
@@ -53,6 +70,11 @@ class Shape:
             exclude=tuple(sorted({*wanted.exclude, *avoid})),
             max_parallel=wanted.max_parallel,
         )
+
+
+def _each(whole: int, nodes: int) -> int:
+    """A node's part of what a run asks for; more rather than less."""
+    return -(-whole // nodes)
 
 
 def seconds_of(time: str) -> int:
@@ -110,24 +132,25 @@ class SlurmLauncher:
     def _executor(self, shape: Shape, name: str) -> submitit.SlurmExecutor:
         executor = _Executor(self._folder, python=self._python)
         kind = f"{shape.gpu_type}:" if shape.gpu_type else ""
+        cpus = _each(shape.cpus, shape.nodes)
         executor.update_parameters(
             job_name=name,
             partition=shape.partition,
             account=shape.account,
             qos=shape.qos,
-            nodes=1,
+            nodes=shape.nodes,
             ntasks_per_node=1,
-            cpus_per_task=shape.cpus,
-            mem=f"{shape.memory_gb}GB",
-            gres=f"gpu:{kind}{shape.gpus}" if shape.gpus else None,
+            cpus_per_task=cpus,
+            mem=f"{_each(shape.memory_gb, shape.nodes)}GB",
+            gres=f"gpu:{kind}{_each(shape.gpus, shape.nodes)}" if shape.gpus else None,
             constraint=shape.constraint,
             exclude=",".join(shape.exclude) or None,
             array_parallelism=shape.max_parallel,
             signal_delay_s=min(_WARNING_S, seconds_of(shape.time) // 10),
-            setup=self._setup(),
+            setup=[*self._setup(), *(_SEVERAL_NODES if shape.nodes > 1 else [])],
             stderr_to_stdout=True,
             # Since 22.05 srun does not take it over from sbatch, and would bind the run to one CPU.
-            srun_args=[f"--cpus-per-task={shape.cpus}"],
+            srun_args=[f"--cpus-per-task={cpus}", *(["--kill-on-bad-exit=1"] if shape.nodes > 1 else [])],
             wckey=None,
             # Slurm must not start a job again by itself: retries have one owner.
             additional_parameters={"time": shape.time, "no-requeue": True},

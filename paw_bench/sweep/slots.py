@@ -15,7 +15,7 @@ class Slots:
 
     def __init__(self, execution: ExecutionConfig, *, parallel: int | None = None) -> None:
         """As many as the cores (and GPUs) carry, at least 1; `parallel` replaces what the cores carry."""
-        self.count = parallel or max(1, len(os.sched_getaffinity(0)) // execution.threads)
+        self.count = parallel or max(1, len(os.sched_getaffinity(0)) // (execution.threads * execution.ranks))
         self._per_run = execution.gpus
         self._free = _visible_gpus() if execution.gpus else []
         self._taken: dict[str, list[str]] = {}

@@ -9,14 +9,13 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from paw_bench.errors import StoreError, UserError
+from paw_bench.errors import StoreError
 from paw_bench.store.run_directory import RunDirectory
+from paw_bench.sweep.outcome import outcome_of
 from paw_bench.sweep.signals import Interrupted, interruptible
 
 Body = Callable[[RunDirectory], object]
 """Computes a run and publishes its result."""
-
-_OUT_OF_MEMORY = {"MemoryError", "OutOfMemoryError"}
 
 
 def supervise(path: Path, body: Body) -> int:
@@ -105,25 +104,9 @@ def _attempt(directory: RunDirectory, body: Body) -> int:
         print(text, file=sys.stderr, flush=True)
         if sys.stdout.isatty():
             directory.attempt.log.write_text(text)
-        refused = isinstance(error, UserError)
-        directory.journal(
-            "attempt_ended",
-            outcome="failed",
-            reason=_reason(error),
-            transient=_is_transient(error),
-            error=type(error).__name__,
-            refused=refused,
-        )
-        return 2 if refused else 1
+        told = outcome_of(error)
+        directory.journal("attempt_ended", outcome="failed", **told)
+        return 2 if told["refused"] else 1
     directory.journal("attempt_ended", outcome="done", reason="")
     print(f"run {directory.info.run_id} is done: {directory.path / 'result.json'}")
     return 0
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-
-
-def _is_transient(error: BaseException) -> bool:
-    """Whether the same attempt may well succeed at another moment: memory that others held."""
-    return any(kind.__name__ in _OUT_OF_MEMORY for kind in type(error).__mro__)

@@ -28,7 +28,7 @@ def arguments_of(config: RunConfig, output_dir: Path) -> TrlConfig:
     algorithm = config.experiment.algorithm
     if algorithm.name == "rloo":
         return RLOOConfig(**_shared(config, output_dir), normalize_advantages=algorithm.scale_advantages == "batch")
-    own_entropy = algorithm.name != "grpo" or config.experiment.context.mode == "window"
+    own_entropy = algorithm.name != "grpo" or _own_micro_batches(config)
     return GRPOConfig(
         **_shared(config, output_dir),
         # TRL's bonus is a mean over each micro-batch; only its own full-context GRPO is kept as it is.
@@ -71,6 +71,8 @@ def _shared(config: RunConfig, output_dir: Path) -> dict[str, Any]:
         "logging_nan_inf_filter": False,
         "report_to": "none",
         "save_strategy": "no",
+        # Every loss reaches every parameter that DDP looks after.
+        "ddp_find_unused_parameters": False,
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
     }
@@ -81,32 +83,39 @@ def _batching(config: RunConfig) -> dict[str, Any]:
 
     `full`: the update's episodes are split evenly, first over the optimizer steps, then into micro-batches of at most
     `execution.micro_batch_rows`. `window`: the number of rows varies, so HF sees one batch an optimizer step and
-    `window.py` splits it. TRL insists on groups of at least 2: for PPO it is told that the update is one group.
+    `window.py` splits it; so does `shares.py` where several processes share the rows. TRL insists on groups of at least
+    2: for PPO it is told that the update is one group.
     """
     algorithm = config.experiment.algorithm
-    if config.experiment.context.mode == "window":
-        group_size = max(2, algorithm.group_size)
+    episodes = algorithm.groups * algorithm.group_size
+    full = config.experiment.context.mode == "full"
+    rows, remainder = divmod(episodes, algorithm.optimizer_steps)
+    if remainder and full:
+        raise UserError(
+            f"algorithm.optimizer_steps = {algorithm.optimizer_steps} does not divide the {episodes} episodes of an "
+            f"update ({algorithm.groups} groups x {algorithm.group_size})",
+            "with context.mode 'full' an episode is a row: choose a divisor, or use context.mode 'window'",
+        )
+    group_size = episodes if full and algorithm.name == "ppo" else max(2, algorithm.group_size)
+    if _own_micro_batches(config):
         return {
             "num_generations": group_size,
             "per_device_train_batch_size": group_size,
             "gradient_accumulation_steps": 1,
             "steps_per_generation": algorithm.optimizer_steps,
         }
-    episodes = algorithm.groups * algorithm.group_size
-    rows, remainder = divmod(episodes, algorithm.optimizer_steps)
-    if remainder:
-        raise UserError(
-            f"algorithm.optimizer_steps = {algorithm.optimizer_steps} does not divide the {episodes} episodes of an "
-            f"update ({algorithm.groups} groups x {algorithm.group_size})",
-            "with context.mode 'full' an episode is a row: choose a divisor, or use context.mode 'window'",
-        )
     micro = max(size for size in range(1, rows + 1) if rows % size == 0 and size <= config.execution.micro_batch_rows)
     return {
-        "num_generations": episodes if algorithm.name == "ppo" else algorithm.group_size,
+        "num_generations": group_size,
         "per_device_train_batch_size": micro,
         "gradient_accumulation_steps": rows // micro,
         "steps_per_generation": episodes // micro,
     }
+
+
+def _own_micro_batches(config: RunConfig) -> bool:
+    """Whether HF sees one batch an optimizer step, which our trainer splits."""
+    return config.experiment.context.mode == "window" or config.execution.ranks > 1
 
 
 def _schedule(algorithm: AlgorithmConfig) -> str:

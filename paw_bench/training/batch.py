@@ -13,9 +13,12 @@ from paw_bench.training.columns import FloatArray
 from paw_bench.world_model.keyed import keyed_generator
 
 Columns = dict[str, list[FloatArray]]
+IntArray = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
-def plan_steps(rows: Sequence[Row], *, steps: int, micro_batch_rows: int, seed: int, update: int) -> list[list[Tensor]]:
+def plan_steps(
+    rows: Sequence[Row], *, steps: int, micro_batch_rows: int, seed: int, update: int, ranks: int = 1
+) -> list[list[Tensor]]:
     """Row numbers of each micro-batch of each of the pass's `steps` optimizer steps.
 
     Rows are dealt to the steps at random (keyed by seed and update), so that every step's rows are an unbiased
@@ -27,9 +30,17 @@ def plan_steps(rows: Sequence[Row], *, steps: int, micro_batch_rows: int, seed: 
     plan = []
     for chunk in np.array_split(order, steps):
         by_length = chunk[np.argsort(lengths[chunk], kind="stable")]
-        count = -(-len(chunk) // micro_batch_rows)
-        plan.append([torch.from_numpy(part) for part in np.array_split(by_length, count)] if count else [])
+        plan.append([torch.from_numpy(part) for part in split(by_length, micro_batch_rows, ranks)])
     return plan
+
+
+def split(rows: IntArray, micro_batch_rows: int, ranks: int) -> list[IntArray]:
+    """The rows of a step as the fewest micro-batches of at most `micro_batch_rows` rows that `ranks` divides.
+
+    A step with fewer rows than that has a row a micro-batch.
+    """
+    count = min(len(rows), ranks * -(-len(rows) // (ranks * micro_batch_rows)))
+    return np.array_split(rows, count) if count else []
 
 
 def micro_batch(rows: Sequence[Row], columns: Columns, advantages: Tensor, *, pad_id: int) -> dict[str, Tensor]:

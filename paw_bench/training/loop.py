@@ -30,7 +30,8 @@ from paw_bench.training.gradient_parts import NO_PARTS, GradientParts
 from paw_bench.training.health import TrainingDiverged
 from paw_bench.training.lora import lora_of
 from paw_bench.training.mixin import Batch, WorldModelMixin
-from paw_bench.training.record import Rollout, update_record
+from paw_bench.training.ranks import Ranks, set_aside
+from paw_bench.training.record import Measured, Rollout, update_record
 
 if TYPE_CHECKING:
     from transformers import Trainer as _Trainer
@@ -76,6 +77,7 @@ class UpdateLoop(WorldModelMixin, _Trainer):
         output_dir: Path,
     ) -> None:
         self.run = config
+        self.ranks = Ranks.of(config.execution)
         self.world_model = config.experiment.world_model
         self.collect = collect
         self.on_update = on_update
@@ -110,12 +112,14 @@ class UpdateLoop(WorldModelMixin, _Trainer):
         self.remove_callback(PrinterCallback)
         # With adapters TRL's model is a wrapper around the one it was given.
         self._prepare_policy(model)
+        set_aside(self.model, self.outside_ddp)
         # Made here rather than in `train`, which would start a schedule of its own each time it is entered; and so the
         # first rollout is autocast as the later ones are.
         self.model_wrapped, self.optimizer = self.accelerator.prepare(self.model, self.create_optimizer())
         self.create_scheduler(num_training_steps=arguments.max_steps)
         self._created_lr_scheduler = False
-        self._random = random_state.capture()
+        # One for all ranks, which then deal and shuffle alike; TRL gave each a seed of its own.
+        self._random = self.ranks.from_main(random_state.capture)
 
     # The update loop
 
@@ -133,12 +137,10 @@ class UpdateLoop(WorldModelMixin, _Trainer):
     def save_checkpoint(self, folder: Path) -> None:
         """Write everything that the next updates depend on into `folder`; to be called between updates.
 
-        Raises `TrainingDiverged` instead where a weight is not finite.
+        All ranks hold the same (`check_weights`): call it on the main one. Raises `TrainingDiverged` instead where a
+        weight is not finite.
         """
-        if not all(torch.isfinite(parameter).all() for parameter in self.model.parameters()):
-            raise TrainingDiverged(
-                f"update {self.updates_done}: its last optimizer step left weights that are not finite"
-            )
+        self._check_finite()
         state = {
             "updates": self.updates_done,
             "model": self.model.state_dict(),
@@ -148,6 +150,23 @@ class UpdateLoop(WorldModelMixin, _Trainer):
         }
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(state, folder / CHECKPOINT_FILE)
+
+    def check_weights(self) -> None:
+        """Raise `TrainingDiverged` where a weight is not finite, RuntimeError unless all ranks go on from one state.
+
+        A checkpoint holds that of the main one.
+        """
+        self._check_finite()
+        weights = [parameter.detach().double().sum().item() for parameter in self.model.parameters()]
+        state = (weights, self._random["torch"].tolist(), self._random["python"], self.updates_done)
+        if any(other != state for other in self.ranks.gather(state)):
+            raise RuntimeError(f"the processes have grown apart by update {self.updates_done}")
+
+    def _check_finite(self) -> None:
+        if not all(torch.isfinite(parameter).all() for parameter in self.model.parameters()):
+            raise TrainingDiverged(
+                f"update {self.updates_done}: its last optimizer step left weights that are not finite"
+            )
 
     def load_checkpoint(self, folder: Path) -> None:
         """Go on from `save_checkpoint(folder)`: the following updates are bit-identical to an unbroken run's."""
@@ -169,15 +188,13 @@ class UpdateLoop(WorldModelMixin, _Trainer):
         if self.part == "separate":
             self.train_world_model_alone(self._batches_of_steps())
         self.updates_done += 1
+        own = Measured(self._step_logs, self.diagnostics, sum(self.rl_losses), self.logprob_gap, *self._filled)
         record = update_record(
             update=self.updates_done,
             rollout=self._rollout_done,
             columns=self._columns,
-            step_logs=self._step_logs,
-            diagnostics=self.diagnostics,
-            rl_loss=sum(self.rl_losses) / self._steps_per_update,
-            logprob_gap=self.logprob_gap,
-            padding_share=self._padding_share,
+            measured=Measured.of_all_ranks(self.ranks.gather(own)),
+            steps=self._steps_per_update,
             enabled=self.part != "none",
             gradients=self._parts.measured(self.accelerator) if self._parts else NO_PARTS,
             end_id=self._tokenizer.eos_token_id,
@@ -194,10 +211,12 @@ class UpdateLoop(WorldModelMixin, _Trainer):
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
-        if not torch.isfinite(torch.as_tensor(norm)) or not torch.isfinite(self._tr_loss):
+        # All ranks have to stop at one place, also where the loss is bad on one of them alone.
+        loss = self._tr_loss if self.ranks.count == 1 else self.accelerator.reduce(self._tr_loss, reduction="mean")
+        if not torch.isfinite(torch.as_tensor(norm)) or not torch.isfinite(loss):
             raise TrainingDiverged(
                 f"update {self.updates_done + 1}, optimizer step {self.state.global_step + 1}: "
-                f"loss {self._tr_loss.item():g}, gradient norm {float(norm):g}",
+                f"loss {loss.item():g}, gradient norm {float(norm):g}",
                 untouched=self.state.global_step % self._steps_per_update == 0,
             )
         return norm
@@ -247,6 +266,13 @@ class UpdateLoop(WorldModelMixin, _Trainer):
 
     def _generate_and_score_completions(self, inputs: list[Batch]) -> Batch:
         """TRL's batch of an update's full rows, with what our losses need beside it."""
+        batch = self._batch_of_update(inputs)
+        self._score([(batch, range(len(self._rollout_done.rows)))])
+        self._filled = filled([batch])
+        return batch
+
+    def _batch_of_update(self, inputs: list[Batch]) -> Batch:
+        """TRL's batch with the world-model columns and the share of a token in the losses a token."""
         batch = self._trl_batch(inputs)
         rollout = self._rollout_done
         self._columns = world_model_columns(rollout.rows, rollout.episodes, self.run.experiment, self.updates_done + 1)
@@ -254,8 +280,6 @@ class UpdateLoop(WorldModelMixin, _Trainer):
             padded = pad([torch.from_numpy(values) for values in column], padding_value=0, padding_side="right")
             batch[name] = padded.to(batch["completion_ids"].device)
         batch["token_weight"] = self.run.experiment.algorithm.optimizer_steps / action_mask(batch).sum()
-        self._score([(batch, range(len(rollout.rows)))])
-        self._padding_share = padding_share([batch], rollout.rows)
         return batch
 
     def _trl_batch(self, inputs: list[Batch]) -> Batch:
@@ -264,9 +288,15 @@ class UpdateLoop(WorldModelMixin, _Trainer):
         return batch
 
     def _score(self, parts: Sequence[Part]) -> None:
-        """Complete the update's batches with what takes all of its rows to know. `parts`: batches and their rows."""
+        """Complete the update's batches with what takes all of its rows to know. `parts`: this rank's batches and
+        their rows."""
 
     # Losses
+
+    def _compute_loss(self, model: torch.nn.Module, inputs: Batch) -> Tensor:
+        with self.ranks.as_one():
+            loss = super()._compute_loss(model, inputs)
+        return self.of_all_ranks(loss)
 
     def _rl_loss(self, model: torch.nn.Module, inputs: Batch) -> Tensor:
         """TRL's loss, at its share of the optimizer step's (`rl_scale`), plus our own means over action tokens."""
@@ -283,7 +313,7 @@ class UpdateLoop(WorldModelMixin, _Trainer):
         coefficient = self.run.experiment.algorithm.entropy_coefficient
         if not coefficient or getattr(self.args, "entropy_coef", None):
             return []
-        return [-coefficient * self._tapped[1]]
+        return [-coefficient * inputs.get("entropy_scale", 1.0) * self._tapped[1]]
 
     @torch.no_grad()
     def _reference_logps(self, batch: Batch) -> Tensor:
@@ -321,10 +351,10 @@ def returns_of_episodes(episode_return: list[float | None], **_: Any) -> list[fl
     return episode_return
 
 
-def padding_share(batches: Sequence[Batch], rows: Sequence[Row]) -> float:
-    """Share of the batches' positions that hold no token."""
-    positions: int = sum(batch["prompt_ids"].numel() + batch["completion_ids"].numel() for batch in batches)
-    return 1.0 - sum(len(row.prompt_ids) + len(row.completion_ids) for row in rows) / positions
+def filled(batches: Sequence[Batch]) -> tuple[int, int]:
+    """Positions of the batches that hold a token, and all of them."""
+    masks = [batch[name] for batch in batches for name in ("prompt_mask", "completion_mask")]
+    return sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
 
 
 class _UpdateEnd(TrainerCallback):

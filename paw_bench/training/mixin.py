@@ -18,13 +18,14 @@ from torch import Tensor
 from paw_bench.config.world_model import WorldModelConfig
 from paw_bench.training.gradient_parts import GradientParts
 from paw_bench.training.health import TrainingDiverged
+from paw_bench.training.ranks import GradientsOfRanks, with_last
 from paw_bench.world_model.schedule import part_in_update
 from paw_bench.world_model.term import NOTHING, Diagnostics, world_model_term
 
 Batch = dict[str, Any]
 
 
-class WorldModelMixin:
+class WorldModelMixin(GradientsOfRanks):
     """Goes before a TRL trainer whose `_compute_loss` runs one forward pass with gradient a micro-batch."""
 
     world_model: WorldModelConfig
@@ -120,10 +121,12 @@ class WorldModelMixin:
         trainer: Any = self
         self.measuring = False
         for batches in steps:
-            for batch in batches:
-                # Gradients are averaged over the processes; nothing else divides here.
-                loss = self._world_model_alone(trainer.model_wrapped, batch) * trainer.accelerator.num_processes
-                trainer.accelerator.backward(loss)
+            for batch, last in with_last(batches):
+                with self.synchronised(trainer.model_wrapped, last):
+                    trainer.accelerator.backward(
+                        self.of_all_ranks(self._world_model_alone(trainer.model_wrapped, batch))
+                    )
+            self.complete_gradient()
             norm = trainer.accelerator.clip_grad_norm_(trainer.model.parameters(), trainer.args.max_grad_norm)
             if not torch.isfinite(norm):
                 raise TrainingDiverged(f"separate world-model step: gradient norm {norm.item():g}")
@@ -133,10 +136,10 @@ class WorldModelMixin:
     def _undo_scaling(self) -> float:
         """What later steps divide the loss by; the weights are already those of the sum over the optimizer step.
 
-        Trainers whose loss is not scaled for accumulation are divided by its steps in HF's training step, and
-        distributed training averages gradients over the processes.
+        Trainers whose loss is not scaled for accumulation are divided by its steps in HF's training step. What
+        several processes divide by is not undone here but in `of_all_ranks`.
         """
-        return float(self._accumulation() * self.accelerator.num_processes)  # type: ignore[attr-defined]
+        return float(self._accumulation())
 
     def _accumulation(self) -> int:
         """What HF's training step divides the loss by."""

@@ -26,6 +26,10 @@ class PawPPOTrainer(PawGRPOTrainer):
         self._seen: list[Tensor] = []
         attach_value_head(policy)
         run_value_head(policy, self._seen.append)
+        # Where the world-model term is trained alone, no loss reaches it.
+        head = policy.value_head
+        assert isinstance(head, nn.Linear)
+        self.outside_ddp = list(head.parameters())
 
     def create_optimizer(self, *args: Any) -> torch.optim.Optimizer:
         """HF's optimizer with the value head in a group of its own, at the critic's learning rate."""
@@ -68,6 +72,7 @@ class PawPPOTrainer(PawGRPOTrainer):
             batch["old_values"] = self._values
             for place, number in enumerate(numbers):
                 values[number] = self._values[place][action_mask(batch)[place].bool()].cpu()
+        values = {number: value for own in self.ranks.gather(values) for number, value in own.items()}
         known = [values[number] for number in range(len(rollout.rows))]
         advantages = advantages_of_rows(
             rollout.rows, rollout.episodes, known, discount=algorithm.ppo.discount, trace=algorithm.ppo.gae_lambda

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -27,26 +27,54 @@ class Rollout:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the micro-batches of an update said; on several processes, those of one, or of all."""
+
+    step_logs: Sequence[Mapping[str, float | None]]
+    """TRL's metrics of each optimizer step."""
+    diagnostics: Diagnostics
+    rl_loss: float
+    """Sum of the RL losses of all optimizer steps."""
+    logprob_gap: float | None
+    tokens: int
+    """Positions of the batches that hold a token."""
+    positions: int
+    """All positions of the batches."""
+
+    @classmethod
+    def of_all_ranks(cls, ranks: Sequence[Measured]) -> Measured:
+        """Sums over the ranks' micro-batches; of TRL's metrics the mean, of the gap the largest."""
+        logs = zip(*(own.step_logs for own in ranks), strict=True)
+        gaps = [own.logprob_gap for own in ranks if own.logprob_gap is not None]
+        return cls(
+            step_logs=[{key: _mean(step, key) for key in step[0]} for step in logs],
+            diagnostics=sum((own.diagnostics for own in ranks[1:]), start=ranks[0].diagnostics),
+            rl_loss=sum(own.rl_loss for own in ranks),
+            logprob_gap=max(gaps, default=None),
+            tokens=sum(own.tokens for own in ranks),
+            positions=sum(own.positions for own in ranks),
+        )
+
+
 def update_record(
     *,
     update: int,
     rollout: Rollout,
     columns: WorldModelColumns,
-    step_logs: Sequence[dict[str, float]],
-    diagnostics: Diagnostics,
-    rl_loss: float,
-    logprob_gap: float | None,
-    padding_share: float | None,
+    measured: Measured,
+    steps: int,
     enabled: bool,
     gradients: dict[str, float | None],
     end_id: int,
 ) -> dict[str, Any]:
     """What an update was like.
 
-    `step_logs`: TRL's metrics of each optimizer step, averaged here. `enabled`: whether the term was trained in this
-    update. `gradients`: norms of its two parts and their cosine, where it measured them. `end_id`: the
-    token that ends an action that was not cut off.
+    `steps`: optimizer steps of an update, over which TRL's metrics and the RL loss are averaged. `enabled`: whether the
+    term was trained in this update. `gradients`: norms of its two parts and their cosine, where it measured them.
+    `end_id`: the token that ends an action that was not cut off.
     """
+    step_logs = measured.step_logs
     episodes, turns = rollout.episodes, [turn for episode in rollout.episodes for turn in episode.turns]
     total = time.monotonic() - rollout.started
     return {
@@ -62,7 +90,7 @@ def update_record(
         "cut_share": fmean(turn.action_ids[-1] != end_id for turn in turns),
         "repeated_share": _repeated_turns(episodes) / len(turns),
         "loss": _mean(step_logs, "loss"),
-        "rl_loss": rl_loss,
+        "rl_loss": measured.rl_loss / steps,
         "kl": _mean(step_logs, "kl"),
         "entropy": _mean(step_logs, "entropy"),
         "clip_ratio": _mean(step_logs, "clip_ratio/region_mean"),
@@ -71,14 +99,14 @@ def update_record(
         "grad_norm": _mean(step_logs, "grad_norm"),
         "gradients": gradients,
         "learning_rate": step_logs[-1]["learning_rate"],
-        "logprob_gap": logprob_gap,
+        "logprob_gap": measured.logprob_gap,
         "tokens": _tokens_by_source(rollout.rows),
         "rows": len(rollout.rows),
-        "padding_share": padding_share,
+        "padding_share": 1.0 - measured.tokens / measured.positions,
         "seconds": {"rollout": rollout.seconds, "train": total - rollout.seconds, "total": total},
         "peak_memory_mb": peak_memory_mb(),
         "redone_episodes": sum(episode.redone for episode in episodes),
-        "wm": _world_model(columns, diagnostics, enabled),
+        "wm": _world_model(columns, measured.diagnostics, enabled),
         "time": time.time(),
     }
 
@@ -101,8 +129,8 @@ def _repeated_turns(episodes: Sequence[Episode]) -> int:
     return sum(len(episode.turns) for episode in episodes) - different
 
 
-def _mean(logs: Sequence[dict[str, float]], key: str) -> float | None:
-    values = [log[key] for log in logs if log.get(key) is not None]
+def _mean(logs: Sequence[Mapping[str, float | None]], key: str) -> float | None:
+    values = [value for log in logs if (value := log.get(key)) is not None]
     return fmean(values) if values else None
 
 

@@ -1,4 +1,8 @@
-"""One attempt's work, in order: load or resume, evaluate, train, evaluate, publish."""
+"""One attempt's work, in order: load or resume, evaluate, train, evaluate, publish.
+
+Several processes (ranks) do it together: each plays its share of the episodes and trains on its share of the rows; the
+main one writes every file.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,13 @@ from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.evaluation import samples
 from paw_bench.evaluation.fixed_transitions import measure, play_fixed_transitions
 from paw_bench.evaluation.play import play_panel, records, summary
-from paw_bench.rollout.collector import Collector
+from paw_bench.rollout.collector import Assignment, Collector
 from paw_bench.rollout.episode import Episode
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.training.build import build_trainer
 from paw_bench.training.health import PolicyCollapsed, TrainingDiverged, TrainingStopped, decline
 from paw_bench.training.loop import UpdateLoop
+from paw_bench.training.ranks import Ranks
 from paw_bench.training.tasks import assignments_of_update
 
 
@@ -28,6 +33,8 @@ class Session:
 
     def __init__(self, directory: RunDirectory, panels: dict[str, Panel], pool: EnvironmentPool) -> None:
         self.directory = directory
+        self.ranks = Ranks.of(directory.config.execution)
+        self.ranks.meet(directory.config.execution.device)
         self.config = directory.config
         self.experiment = self.config.experiment
         execution = self.config.execution
@@ -38,11 +45,13 @@ class Session:
         self.panel = panels[self.experiment.evaluation.panel]
         self.pool = pool
         device = torch.cuda.get_device_name() if execution.device == "cuda" else "cpu"
-        directory.record_provenance(panels={name: panel.sha256 for name, panel in panels.items()}, device=device)
+        if self.ranks.main:
+            directory.record_provenance(panels={name: panel.sha256 for name, panel in panels.items()}, device=device)
         model, tokenizer = models.load(self.experiment.model, execution.device)
         self.model = model
         self.collector = Collector.with_model(self.experiment, pool, model, tokenizer, batch=execution.generation_batch)
-        self.fixed = play_fixed_transitions(self.experiment, pool, panels["tune"], self.collector.codec)
+        if self.ranks.main:
+            self.fixed = play_fixed_transitions(self.experiment, pool, panels["tune"], self.collector.codec)
         self.redone = pool.redone
         self.failures = 0
         self.trainer = build_trainer(
@@ -61,18 +70,21 @@ class Session:
         while self.trainer.updates_done < self.experiment.training.updates:
             self._train_to(self._next_stop())
             self._evaluate_if_due()
-        self.directory.publish_result(self._result())
+        if self.ranks.main:
+            self.directory.publish_result(self._result())
 
     def _resume(self) -> None:
         """Go back to the last checkpoint; what was recorded after it is dropped and will be computed again."""
-        latest = self.directory.latest_checkpoint()
+        latest = self.ranks.from_main(self.directory.latest_checkpoint)
         update = 0
         if latest:
             update, folder = latest
             self.trainer.load_checkpoint(folder)
-            self.directory.journal("resumed", update=update)
-        self.directory.rewind(update)
-        self.metrics = self.directory.metrics()
+        if self.ranks.main:
+            if latest:
+                self.directory.journal("resumed", update=update)
+            self.directory.rewind(update)
+        self.metrics = self.ranks.from_main(self.directory.metrics)
         self.decline = decline(self.metrics, self.config.execution.collapse)
 
     def _next_stop(self) -> int:
@@ -88,12 +100,16 @@ class Session:
             self.trainer.train_to(update)
             self._checkpoint()
         except TrainingStopped as stop:
-            if isinstance(stop, TrainingDiverged) and stop.untouched:
-                # These very weights fail: the checkpoint that holds them is no good.
-                self.directory.discard_checkpoint(self.trainer.updates_done)
-            latest = self.directory.latest_checkpoint()
-            left = f"the last good checkpoint is that of update {latest[0]}" if latest else "there is no checkpoint"
+            diverged = isinstance(stop, TrainingDiverged) and stop.untouched
+            left = self.ranks.from_main(lambda: self._what_is_left(discard=diverged))
             raise type(stop)(f"{stop.reason}; {left}") from stop
+
+    def _what_is_left(self, *, discard: bool) -> str:
+        """What the next attempt begins with, in words. `discard`: the weights of now fail."""
+        if discard:
+            self.directory.discard_checkpoint(self.trainer.updates_done)
+        latest = self.directory.latest_checkpoint()
+        return f"the last good checkpoint is that of update {latest[0]}" if latest else "there is no checkpoint"
 
     def _checkpoint(self) -> None:
         if self.decline:
@@ -101,6 +117,9 @@ class Session:
             return
         started = time.monotonic()
         update = self.trainer.updates_done
+        self.trainer.check_weights()
+        if not self.ranks.main:
+            return
         with self.directory.checkpoint_writer(update) as folder:
             self.trainer.save_checkpoint(folder)
         self.directory.journal("checkpoint", update=update, seconds=time.monotonic() - started)
@@ -111,14 +130,27 @@ class Session:
         assignments = assignments_of_update(
             self.panels["train"].tasks, self.experiment.algorithm, seed=self.experiment.seed, update=update
         )
-        return self.collector.collect(assignments, self.experiment.rollout.temperature)
+        return self._play(assignments, self.experiment.rollout.temperature)
+
+    def _play(self, assignments: list[Assignment], temperature: float) -> list[Episode]:
+        """All episodes of `assignments`, of which each rank plays its share."""
+        own = self.collector.collect(list(self.ranks.share(assignments)), temperature)
+        return self.ranks.gather_shares(own)
 
     def _on_update(self, record: dict[str, Any], _: UpdateLoop) -> None:
+        redone = sum(self.ranks.gather(self.pool.redone - self.redone))
+        self.redone = self.pool.redone
+        record["redone_episodes"] = redone
+        self._note_failures()
+        if self.ranks.main:
+            self._write_update(record)
+        self.metrics.append(record)
+        self._stop_if_collapsed()
+
+    def _write_update(self, record: dict[str, Any]) -> None:
         timing = self.collector.timing
         record["seconds"] |= {"generate": timing.generate, "environment": timing.environment}
         record["device_seconds"] = record["seconds"]["total"] * max(1, self.config.execution.gpus)
-        record["redone_episodes"], self.redone = self.pool.redone - self.redone, self.pool.redone
-        self._note_failures()
         self.directory.append_metrics(record)
         print(
             f"update {record['update']}/{self.experiment.training.updates}: success {record['success']:.1%}, "
@@ -126,8 +158,6 @@ class Session:
             f"{record['seconds']['total']:.1f} s",
             flush=True,
         )
-        self.metrics.append(record)
-        self._stop_if_collapsed()
 
     def _stop_if_collapsed(self) -> None:
         limits = self.config.execution.collapse
@@ -140,8 +170,9 @@ class Session:
 
     def _note_failures(self) -> None:
         """Journal the episodes that the environments gave up since the last call."""
-        for failure in self.pool.failures[self.failures :]:
-            self.directory.journal("episode_given_up", **asdict(failure))
+        for own in self.ranks.gather(self.pool.failures[self.failures :]):
+            for failure in own if self.ranks.main else ():
+                self.directory.journal("episode_given_up", **asdict(failure))
         self.failures = len(self.pool.failures)
 
     # -- evaluation ------------------------------------------------------------------------------------------------
@@ -149,7 +180,7 @@ class Session:
     def _evaluate_if_due(self) -> None:
         """Evaluate what is due after the updates done so far and is not on record yet."""
         phase = self._phase()
-        if phase and not self._evaluated(phase):
+        if phase and not self.ranks.from_main(lambda: self._evaluated(phase)):
             self._evaluate(phase)
 
     def _phase(self) -> str | None:
@@ -165,9 +196,12 @@ class Session:
         """Play the panel and measure the fixed transitions, on record as one phase."""
         started = time.monotonic()
         evaluation = self.experiment.evaluation
-        self.directory.journal("evaluation_started", phase=phase)
-        episodes = play_panel(self.collector, self.panel, evaluation, seed=self.experiment.seed)
+        if self.ranks.main:
+            self.directory.journal("evaluation_started", phase=phase)
+        episodes = play_panel(self._play, self.panel, evaluation, seed=self.experiment.seed)
         self._note_failures()
+        if not self.ranks.main:
+            return
         batch, mode = self.config.execution.micro_batch_rows, self.experiment.context.mode
         diagnostics = measure(self.model, self.fixed, batch, rho=self.experiment.world_model.loss.rho)
         sampled = (

@@ -15,38 +15,20 @@ from paw_bench.rollout.rows import Row
 from paw_bench.training.advantages.rows import row_advantages
 from paw_bench.training.batch import Columns, micro_batch, plan_steps, rl_scale
 from paw_bench.training.columns import inverse_rows, replace_targets, world_model_columns
-from paw_bench.training.loop import UpdateLoop, padding_share
+from paw_bench.training.loop import filled
 from paw_bench.training.mixin import Batch
+from paw_bench.training.steps import OwnMicroBatches
 
 
-class WindowRows(UpdateLoop):
+class WindowRows(OwnMicroBatches):
     """Goes before a trainer of `UpdateLoop`: its rows are transitions.
 
-    HF sees one batch an optimizer step; `training_step` runs the step's own micro-batches, as many as its rows need.
     The engine's log-probabilities stand for the old policy's, so an update costs no pass of its own for them.
     """
-
-    def training_step(self, model: torch.nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
-        """Forward and backward over the micro-batches of one optimizer step; returns the step's loss."""
-        step = self.state.global_step % self._steps_per_update
-        if step == 0:
-            self._steps, self._inverse = self._collect_steps()
-        losses = []
-        place = step % len(self._steps)
-        for batch in [*self._steps[place], *(self._inverse[place] if self.part == "joint" else [])]:
-            losses.append(super().training_step(model, batch, num_items_in_batch))
-        return torch.stack(losses).sum()
-
-    def _batches_of_steps(self) -> list[list[Batch]]:
-        return [own + extra for own, extra in zip(self._steps, self._inverse, strict=True)]
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         with _completions_only():
             return super()._get_per_token_logps_and_entropies(*args, **kwargs)
-
-    def _prepare_inputs(self, inputs: Any) -> Any:
-        """Micro-batches are ready: TRL would collect and split here."""
-        return inputs
 
     def _collect_steps(self) -> tuple[list[list[Batch]], list[list[Batch]]]:
         """A new update: per optimizer step of one pass its micro-batches, and those of inverse-dynamics rows."""
@@ -65,39 +47,44 @@ class WindowRows(UpdateLoop):
         rollout = self._rollout_done
         self._columns = world_model_columns(rows, rollout.episodes, experiment, update)
         advantages = row_advantages(rows, rollout.episodes, experiment.algorithm)
-        plan, steps = self._micro_batches(rows, self._columns.by_row(), advantages)
-        self._scale(steps, rows)
+        plan = self._plan(rows)
+        steps = self._micro_batches(plan, rows, self._columns.by_row(), advantages)
+        self._scale(steps, plan, rows)
         self._score(
             [
                 (batch, part.tolist())
                 for batches, parts in zip(steps, plan, strict=True)
-                for batch, part in zip(batches, parts, strict=True)
+                for batch, part in zip(batches, self.ranks.share(parts), strict=True)
             ]
         )
         return steps, self._inverse_steps(rows)
 
     def _inverse_steps(self, rows: list[Row]) -> list[list[Batch]]:
-        """Per optimizer step, the micro-batches of the rows that only the world-model term is trained on."""
+        """Per optimizer step, this rank's micro-batches of the rows that only the world-model term is trained on."""
         weights = self._columns.inverse
         nothing = [np.zeros_like(weight) for weight in weights]
         columns = {"wm_weights": weights, "wm_measure": nothing, "wm_observed": nothing}
         extra = inverse_rows(rows) if weights else []
-        _, steps = self._micro_batches(extra, columns, torch.zeros(len(extra)))
+        steps = self._micro_batches(self._plan(extra), extra, columns, torch.zeros(len(extra)))
         return [[self._on_device(batch | {"wm_alone": True}) for batch in batches] for batches in steps]
 
-    def _micro_batches(
-        self, rows: list[Row], columns: Columns, advantages: Tensor
-    ) -> tuple[list[list[Tensor]], list[list[Batch]]]:
-        """`plan_steps` of the rows, and the micro-batches that it makes of them."""
+    def _plan(self, rows: list[Row]) -> list[list[Tensor]]:
+        """Row numbers of all micro-batches of the pass's optimizer steps, of which each rank has its share."""
         experiment = self.run.experiment
-        plan = plan_steps(
+        return plan_steps(
             rows,
             steps=experiment.algorithm.optimizer_steps,
             micro_batch_rows=self.run.execution.micro_batch_rows,
             seed=experiment.seed,
             update=self.updates_done + 1,
+            ranks=self.ranks.count,
         )
-        steps: list[list[Batch]] = [
+
+    def _micro_batches(
+        self, plan: list[list[Tensor]], rows: list[Row], columns: Columns, advantages: Tensor
+    ) -> list[list[Batch]]:
+        """This rank's micro-batches of each optimizer step."""
+        return [
             [
                 micro_batch(
                     [rows[index] for index in part],
@@ -105,35 +92,34 @@ class WindowRows(UpdateLoop):
                     advantages[part],
                     pad_id=self._tokenizer.pad_token_id,
                 )
-                for part in parts
+                for part in self.ranks.share(parts)
             ]
             for parts in plan
         ]
-        return plan, steps
 
     def _on_device(self, batch: Batch) -> Batch:
         return {name: v.to(self.args.device) if isinstance(v, Tensor) else v for name, v in batch.items()}
 
-    def _scale(self, steps: list[list[Batch]], rows: list[Row]) -> None:
+    def _scale(self, steps: list[list[Batch]], plan: list[list[Tensor]], rows: list[Row]) -> None:
         """Give every micro-batch its share of the losses, and put it on the device."""
-        tokens = [[int(batch["tool_mask"].sum()) for batch in batches] for batches in steps]
-        total = sum(map(sum, tokens))
-        for batches, counts in zip(steps, tokens, strict=True):
-            for batch, count in zip(batches, counts, strict=True):
-                batch["num_items_in_batch"] = torch.tensor(total)
-                batch["token_weight"] = len(steps) / total
+        actions = torch.tensor([sum(row.action_mask) for row in rows])
+        tokens = [int(actions[torch.cat(parts)].sum()) for parts in plan]
+        for batches, step_tokens in zip(steps, tokens, strict=True):
+            for batch in batches:
+                batch["num_items_in_batch"] = torch.tensor(sum(tokens))
+                batch["token_weight"] = len(steps) / sum(tokens)
                 batch["rl_scale"] = rl_scale(
                     self.loss_type,
                     rows=len(batch["advantages"]),
-                    tokens=count,
+                    tokens=int(batch["tool_mask"].sum()),
                     update_rows=len(rows),
-                    step_tokens=sum(counts),
+                    step_tokens=step_tokens,
                     steps=len(steps),
                 )
                 batch.update(self._on_device(batch))
                 if self.run.experiment.algorithm.kl_coefficient:
                     batch["ref_per_token_logps"] = self._reference_logps(batch)
-        self._padding_share = padding_share([batch for batches in steps for batch in batches], rows)
+        self._filled = filled([batch for batches in steps for batch in batches])
 
     def _plain_vocabulary(self) -> list[int]:
         """Token ids without the special ones."""

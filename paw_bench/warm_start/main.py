@@ -133,7 +133,7 @@ def _tune_success(
     from paw_bench.rollout.collector import Collector
 
     collector = Collector.with_model(experiment, pool, model, tokenizer, batch=256)
-    episodes = play_panel(collector, panel, EvaluationConfig(panel="tune"), seed=0)
+    episodes = play_panel(collector.collect, panel, EvaluationConfig(panel="tune"), seed=0)
     return sum(episode.success for episode in episodes) / len(episodes)
 
 
