@@ -292,7 +292,7 @@ class Texts:
             known.setdefault(text, len(known))
         return np.fromiter(map(known.__getitem__, values), dtype="int32", count=len(values))
 
-    def decoded(self, codes: np.ndarray) -> pd.Series:
+    def decoded(self, codes: np.ndarray) -> pd.api.extensions.ExtensionArray:
         """The texts again."""
         return pd.Series(list(self._codes), dtype="str").array.take(codes)
 

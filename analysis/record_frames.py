@@ -105,7 +105,7 @@ def evaluation_rows(episodes: Table, ends: Ends) -> list[Row]:
         if others:
             raise ValueError(f"episodes.jsonl: phase {phase!r} mixes panels")
         counts = {kind: (wins[phase, kind], games[phase, kind]) for kind in sorted(set(types)) if games[phase, kind]}
-        counts[ALL] = tuple(map(sum, zip(*counts.values(), strict=True)))
+        counts[ALL] = sum(won for won, _ in counts.values()), sum(played for _, played in counts.values())
         for task_type, (won, played) in counts.items():
             row: Row = {"phase": phase, "update": update_of(phase, ends), "task_type": task_type}
             row |= {"success": won / played, "score": scores.get((phase, task_type)), "games": played}
