@@ -66,8 +66,8 @@ class Browser:
         rating = "N.A." if product.rating is None else f"{product.rating:.1f}"
         parts += [product.title, f"Price: {_dollars(product.price)}", f"Rating: {rating}"]
         parts += ["Description", "Features", "Reviews", "Buy Now"]
-        values = [value for values in product.options.values() for value in values]
-        return _page(parts, [BACK, PREVIOUS, *values, *DETAILS, BUY])
+        offered = [value for values in product.options.values() for value in values]
+        return _page(parts, [BACK, PREVIOUS, *offered, *DETAILS, BUY])
 
     def details(self, product: Product, which: str) -> Page:
         """One of the pages behind a product."""

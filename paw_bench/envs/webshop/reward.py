@@ -3,8 +3,8 @@
     reward = r_type * (matched attributes + matched options + price is low enough) / (attributes + options + 1)
 
 r_type is 0 where the titles share no content word, 0.1 where they share less than a tenth of the goal's, 0.5 where
-they share at most a fifth and both query and category differ, else 1. Attributes match by a fuzzy ratio, options exactly. The
-paper takes nouns for content words (by a tagger); here they are all words but stop words.
+they share at most a fifth and both query and category differ, else 1. Attributes match by a fuzzy ratio, options
+exactly. The paper takes nouns for content words (by a tagger); here they are all words but stop words.
 """
 
 from __future__ import annotations
