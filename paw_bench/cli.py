@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -114,6 +114,47 @@ def sweep(
         yes=yes,
     )
     raise typer.Exit(code)
+
+
+@app.command(
+    epilog=_examples(
+        "paw-bench tune experiments/tune_paw.yaml --scale embedded --dry-run",
+        "paw-bench tune experiments/tune_paw.yaml --scale smoke --trials 3",
+        "paw-bench tune experiments/tune_paw.yaml --cluster slurm/h100.yaml --wait",
+        "paw-bench sweep results/runs/tune_paw-embedded/tuning/best.yaml",
+    )
+)
+def tune(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Study file (YAML).")],
+    *,
+    scale: Annotated[str | None, typer.Option(metavar="S", help="How big; instead of the file's own scale.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the experiment.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(metavar="N", min=1, help="Trials of each arm.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print space, budget and cost; start nothing.")] = False,
+    as_json: AsJson = False,
+    parallel: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Runs at a time; else as many as the cores carry.")
+    ] = None,
+    results: Results = RESULTS,
+    cluster: Annotated[
+        Path | None, typer.Option(metavar="PROFILE", help="Submit to Slurm by this profile (YAML), and return.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="With --cluster: stay until every trial has ended.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Give runs that ended without a result new attempts.")] = False,
+) -> None:
+    """Search settings of each arm with Optuna. Every trial is an ordinary run; the same command again goes on.
+
+    Trials are judged on the tune panel; best.yaml, for paw-bench sweep, reports on another.
+    """
+    from paw_bench import cli_tune
+
+    asked: dict[str, Any] = {"scale": scale, "overrides": overrides or (), "trials": trials}
+    asked |= {"dry_run": dry_run, "as_json": as_json, "results": results, "retry": retry}
+    if cluster is not None:
+        raise typer.Exit(cli_tune.tune_on(file, cluster, **asked, wait=wait))
+    raise typer.Exit(cli_tune.tune(file, **asked, parallel=parallel))
 
 
 @app.command(epilog=_examples("paw-bench run results/runs/quickstart-embedded/runs/0123456789ab"))

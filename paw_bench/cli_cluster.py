@@ -34,7 +34,7 @@ from paw_bench.sweep.queue import QueueError, slurm
 from paw_bench.sweep.signals import Interrupted
 from paw_bench.sweep.status import RunStatus
 
-_KEEP_COMMAND = (*RUN_COMMAND[:-1], "keep")
+KEEP_COMMAND = (*RUN_COMMAND[:-1], "keep")
 _KEEPER_PATIENCE_S = 1200.0
 _KEEPER_PAUSE_S = 20.0
 _FOLLOW_S = 1.0
@@ -55,7 +55,7 @@ def sweep(
     wait: bool,
     yes: bool = False,
     command: Sequence[str] = RUN_COMMAND,
-    keep: Sequence[str] = _KEEP_COMMAND,
+    keep: Sequence[str] = KEEP_COMMAND,
 ) -> int:
     """Submit every run of the experiment file that is not done, queued or running; returns the exit code.
 

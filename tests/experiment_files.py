@@ -11,7 +11,7 @@ from paw_bench.config.load import load_experiment_file
 from paw_bench.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
+SHIPPED = sorted(path for path in (ROOT / "experiments").glob("*.yaml") if not path.name.startswith("tune_"))
 SCALES = sorted(path.stem for path in (ROOT / "experiments" / "scales").glob("*.yaml"))
 
 HEAD = "schema_version: 1\nscale: embedded\n"

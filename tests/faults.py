@@ -30,7 +30,7 @@ def _dies(action: Callable[[], object], point: int) -> bool:
     child = os.fork()
     if child == 0:
         try:
-            _kill_at(point)
+            kill_at(point)
             action()
             os._exit(0)
         except BaseException:
@@ -42,7 +42,8 @@ def _dies(action: Callable[[], object], point: int) -> bool:
     return False
 
 
-def _kill_at(point: int) -> None:
+def kill_at(point: int) -> None:
+    """Let this process die by SIGKILL at its system call number `point` from now on."""
     calls = 0
 
     def wrap(name: str) -> Callable[..., object]:

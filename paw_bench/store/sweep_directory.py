@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from paw_bench.errors import StoreError
 from paw_bench.store import jsonl
 from paw_bench.store.atomic import write_json
 from paw_bench.store.documents import read_json
@@ -45,6 +46,9 @@ class SweepDirectory:
         if directory.exists():
             found = read_json(directory._file)
             created = found["created"]
+            if "study" in found["plan"] and "study" not in plan:
+                problem = f"{path}: holds a study of paw-bench tune, whose runs the plan would drop"
+                raise StoreError(problem, "give the experiment another name, or use another --results folder")
             if {**document, "created": created, "schema_version": found["schema_version"]} == found:
                 return directory
         write_json(directory._file, {**document, "created": created})
