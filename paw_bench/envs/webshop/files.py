@@ -2,7 +2,8 @@
 
     items_shuffle.json (or items_shuffle_1000.json)   list of products: asin, name, category, query, product_category
                                                       (split by U+203A), pricing ("$12.99$15.00"),
-                                                      small_description (list), full_description, customization_options {name: [{value}, ...]}
+                                                      small_description (list), full_description,
+                                                      customization_options {name: [{value}, ...]}
     items_ins_v2.json (or items_ins_v2_1000.json)     {asin: {attributes: [...]}}
     goals.json, or items_human_ins.json               the goals
 
