@@ -13,7 +13,7 @@ from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.envs.definition import definition, random_action
 from paw_bench.envs.panels import load_panels
 
-TURNS = {"webshop": 15}
+TURNS = {"webshop": 15, "search_qa": 4}
 """The usual limits; any other environment is played for 30 turns."""
 
 

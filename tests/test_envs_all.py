@@ -17,6 +17,7 @@ from paw_bench.envs.panels import load_panels
 from paw_bench.envs.pool import EnvironmentPool
 
 CONFIGS = {
+    "textworld": config_of("textworld", 30, train=6, tune=2, test=3),
     "webshop": config_of("webshop", 15, products=160),
 }
 ROOT = Path(__file__).parents[1]
@@ -92,6 +93,7 @@ def test_the_oracle_wins_every_task(config, panels, environment):
 
 
 def test_the_oracle_finds_back_from_random_moves(config, panels, environment):
+    won = []
     for number, task in enumerate(panels["tune"].tasks):
         result = environment.reset(task, 0)
         player, lost = oracle(config)(task, result), RandomPlayer(f"{number}")
@@ -105,7 +107,8 @@ def test_the_oracle_finds_back_from_random_moves(config, panels, environment):
             action = player.choices(result.admissible)[0]
             result = environment.step(action)
             player.read(action, result.observation)
-        assert result.success or number > 0
+        won.append(result.success)
+    assert sum(won) > len(won) / 2  # a meal that a random move has burnt cannot be mended
 
 
 def test_an_episode_ends_at_the_limit_and_only_a_win_is_rewarded(config, panels, environment):

@@ -8,19 +8,18 @@ after the games and can itself be lost: games that are there are then only compa
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock
 
 from paw_bench.config.schema import GamesConfig
 from paw_bench.envs.alfworld.files import GAME_FILE, GENERATOR_VERSION, TRAJECTORY_FILE, GameFile, split_folder
+from paw_bench.envs.progress import with_progress
 from paw_bench.errors import StoreError
 from paw_bench.store.atomic import write_json, writing
 from paw_bench.store.documents import read_json
 
-_QUIET_SECONDS = 2.0
 _Entry = dict[str, str]
 """task_id, task_type, game (SHA-256 of game.tw-pddl), trajectory (SHA-256 of traj_data.json)."""
 _Want = tuple[str, int]
@@ -58,7 +57,7 @@ def procedural_games(games: GamesConfig, cache: Path) -> dict[str, list[GameFile
 def _make(root: Path, games: GamesConfig, missing: Sequence[_Want], indexes: dict[str, dict[int, _Entry]]) -> None:
     from paw_bench.envs.alfworld.generator import generate_game
 
-    for split, index in _with_progress(missing, "Generating games"):
+    for split, index in with_progress(missing, "Generating games"):
         game = generate_game(split, index, games.seed, games.max_receptacles)
         folder = split_folder(root, split) / game.task_id
         folder.mkdir(parents=True, exist_ok=True)
@@ -112,24 +111,3 @@ def _read_index(root: Path, split: str) -> dict[int, _Entry]:
         return {int(index): entry for index, entry in read_json(_index_path(root, split))["games"].items()}
     except (StoreError, KeyError, ValueError, AttributeError):
         return {}
-
-
-def _with_progress(wanted: Sequence[_Want], description: str) -> Iterator[_Want]:
-    """The items of `wanted`, with a progress bar on stderr once it has taken two seconds."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    started = time.monotonic()
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task(description, total=len(wanted))
-    shown = False
-    try:
-        for item in wanted:
-            if not shown and time.monotonic() - started > _QUIET_SECONDS:
-                bar.start()
-                shown = True
-            yield item
-            bar.advance(task)
-    finally:
-        if shown:
-            bar.stop()
