@@ -17,6 +17,7 @@ from paw_bench.envs.panels import load_panels
 from paw_bench.envs.pool import EnvironmentPool
 
 CONFIGS = {
+    "search_qa": config_of("search_qa", 4, documents=300),
     "textworld": config_of("textworld", 30, train=6, tune=2, test=3),
     "webshop": config_of("webshop", 15, products=160),
 }
