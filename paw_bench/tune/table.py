@@ -131,7 +131,7 @@ def _panel(plan: StudyPlan, summaries: Sequence[ArmSummary]) -> str:
         hashes.add(result.get("evaluation", {}).get("after", {}).get("panel_hash"))
     experiment = plan.study.trial.resolve(plan.study.trial.reference, {})
     panel = experiment.evaluation.panel
-    games = experiment.evaluation.games or experiment.environment.panel_sizes.get(panel, "all")
+    games = experiment.evaluation.games or experiment.environment.panel_sizes.get(panel) or "all"
     named = ", ".join(sorted(found[:12] for found in hashes if found))
     return f"{games} games of the {panel} panel" + (f" (hash {named})" if named else "")
 
