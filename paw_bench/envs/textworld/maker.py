@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class Wanted:
         return f"{self.kind}-{self.difficulty}-{self.panel}-seed{self.seed}-{self.index:05d}"
 
 
-def make_games(jobs: Sequence[tuple[Wanted, Path]]) -> Iterator[None]:
+def make_games(jobs: Sequence[tuple[Wanted, Path]]) -> Generator[None, None, None]:
     """Write each game's two files into its folder, one an item; in a process of their own.
 
     Python's hash seed decides some of the generator's choices, and its modules keep state. Raises RuntimeError where
