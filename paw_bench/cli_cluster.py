@@ -17,9 +17,10 @@ from paw_bench.cli_status import all_sweeps, find_sweep, report_lines, states_of
 from paw_bench.cli_sweep import conclude
 from paw_bench.config.load import load_experiment_file
 from paw_bench.config.profile import load_profile
-from paw_bench.errors import UserError
+from paw_bench.errors import StoreError, UserError
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
+from paw_bench.sweep import cluster_launch
 from paw_bench.sweep.cluster import make_pass, patient_lock, require_cluster
 from paw_bench.sweep.cluster_check import check_inputs
 from paw_bench.sweep.cluster_launch import ClusterLaunch
@@ -35,8 +36,6 @@ from paw_bench.sweep.signals import Interrupted
 from paw_bench.sweep.status import RunStatus
 
 KEEP_COMMAND = (*RUN_COMMAND[:-1], "keep")
-_KEEPER_PATIENCE_S = 1200.0
-_KEEPER_PAUSE_S = 20.0
 _FOLLOW_S = 1.0
 _ASK_S = 10.0
 _ENDED = {"failed", "interrupted", "preempted", "lost"}
@@ -104,17 +103,17 @@ def keep(path: Path) -> None:
     for key in [key for key in os.environ if key.startswith(("SLURM_", "SBATCH_", "SRUN_")) and key != "SLURM_CONF"]:
         del os.environ[key]
     sweep = SweepDirectory(path)
-    deadline = time.monotonic() + _KEEPER_PATIENCE_S
+    deadline = time.monotonic() + cluster_launch.REFUSAL_PATIENCE_S
     while True:
         try:
             statuses = _pass(sweep, retry=())
             break
-        except QueueError as error:
-            # Nobody comes after the keeper: it outlasts a restart of Slurm's controller.
+        except (QueueError, StoreError) as error:
+            # Nobody comes after the keeper: it outlasts a restart of Slurm's controller, a full queue, a full disk.
             print(error.problem, flush=True)
             if time.monotonic() > deadline:
                 raise
-            time.sleep(_KEEPER_PAUSE_S)
+            time.sleep(cluster_launch.REFUSAL_PAUSE_S)
     if not any(status.active or status.state == "queued" for status in statuses):
         print("\n".join(report_lines(sweep, width=120)))
 

@@ -24,3 +24,7 @@ class ConfigError(UserError):
 
 class StoreError(UserError):
     """A file of a results folder that cannot be used as it is."""
+
+
+class WriteError(StoreError):
+    """A file that the system would not write: no space left, a quota, permissions."""

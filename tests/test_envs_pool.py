@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from envs_games import small_config, write_games
 
-from paw_bench.envs.pool import EnvironmentPool
+from paw_bench.envs.pool import EnvironmentHung, EnvironmentPool
 from paw_bench.envs.protocol import Task
 
 TURNS = 12
@@ -112,6 +112,18 @@ def test_a_game_that_hangs_every_worker_is_given_up_and_the_others_go_on(tasks, 
         assert (failure.task_id, failure.seed, failure.turn, failure.action) == ("hanging", 5, 0, None)
         assert "no answer within 2 s" in failure.reason
         assert set(pool.step({0: "look", 2: "look"})) == {0, 2}
+
+
+def test_an_environment_that_hangs_in_every_game_is_named(tasks, tmp_path):
+    games = []
+    for name in ("a", "b", "c", "d"):
+        os.mkfifo(tmp_path / f"{name}.tw-pddl")
+        games.append(Task(name, "any", str(tmp_path / f"{name}.tw-pddl")))
+    with (
+        EnvironmentPool(small_config(), workers=2, timeout_s=1) as pool,
+        pytest.raises(EnvironmentHung, match=r"3 games in a row cost two workers each \(no answer within 1 s\)"),
+    ):
+        pool.reset([(task, 0) for task in (tasks[0], *games)])
 
 
 def test_an_environment_that_raises_stops_the_pool_with_its_traceback(tasks, tmp_path):

@@ -25,6 +25,17 @@ def run(tmp_path: Path) -> RunDirectory:
     return RunDirectory.create(tmp_path / "run", INFO, CONFIG)
 
 
+def record(run: RunDirectory, updates: int) -> None:
+    for update in range(1, updates + 1):
+        run.append_metrics({"update": update})
+
+
+def evaluate(run: RunDirectory, phase: str) -> None:
+    run.append_fixed_transitions({"phase": phase})
+    run.journal("evaluation", phase=phase)
+    run.append_episodes([{"phase": phase, "task_id": "a"}, {"phase": phase, "task_id": "b"}])
+
+
 def save(run: RunDirectory, update: int) -> None:
     with run.checkpoint_writer(update) as folder:
         (folder / "weights").mkdir()
@@ -60,6 +71,7 @@ def test_execution_may_change_until_the_run_is_finished(run: RunDirectory) -> No
 
 
 def test_checkpoint_killed_anywhere_is_complete_or_absent(run: RunDirectory) -> None:
+    record(run, 3)
     save(run, 1)
     save(run, 2)
     found = set()
@@ -86,16 +98,41 @@ def test_two_checkpoints_are_kept(run: RunDirectory) -> None:
     assert sorted(os.listdir(run.path / "checkpoints")) == ["update-000010", "update-000015"]
 
 
-def test_a_checkpoint_cut_short_is_passed_over_with_a_warning(run: RunDirectory) -> None:
+@pytest.mark.parametrize("name", ["weights/model.bin", "manifest.json"])
+def test_a_checkpoint_cut_in_half_is_passed_over_and_the_journal_says_why(run: RunDirectory, name: str) -> None:
+    record(run, 10)
     save(run, 5)
     save(run, 10)
-    with (run.path / "checkpoints" / "update-000010" / "weights" / "model.bin").open("wb") as file:
-        file.write(b"w")
-    with pytest.warns(UserWarning, match="update-000010: the checkpoint is incomplete"):
+    cut = run.path / "checkpoints" / "update-000010" / name
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    with pytest.warns(UserWarning, match="update-000010: the checkpoint is removed: it is incomplete"):
         latest = run.latest_checkpoint()
     assert latest is not None
     assert latest[0] == 5
     assert os.listdir(run.path / "checkpoints") == ["update-000005"]
+    last = run.events()[-1]
+    assert (last["event"], last["update"], last["reason"]) == ("checkpoint_dropped", 10, "it is incomplete")
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl", "journal.jsonl"])
+@pytest.mark.filterwarnings("ignore:.*the (last line is torn|checkpoint is removed)")
+def test_a_checkpoint_is_not_used_where_a_record_before_it_was_lost(run: RunDirectory, name: str) -> None:
+    evaluate(run, "before")
+    record(run, 10)
+    save(run, 5)
+    evaluate(run, "update-000007")
+    save(run, 10)
+    path = run.path / name
+    data = path.read_bytes()
+    last = data.rindex(b"\n", 0, -1)
+    path.write_bytes(data[: last + (len(data) - last) // 2])
+    latest = RunDirectory(run.path).latest_checkpoint()
+    assert latest is not None
+    assert latest[0] == 5
+    run.rewind(5)
+    assert [record["update"] for record in run.metrics()] == [1, 2, 3, 4, 5]
+    assert [record["phase"] for record in run.fixed_transitions()] == ["before"]
+    assert len(run.episodes()) == 2
 
 
 def test_a_failure_while_saving_leaves_the_older_checkpoint(run: RunDirectory) -> None:
@@ -118,11 +155,9 @@ def test_a_disk_that_is_full_while_saving_is_named_whatever_library_says_it(run:
 
 
 def test_rewind_drops_what_came_after_the_checkpoint(run: RunDirectory) -> None:
-    for update in range(1, 11):
-        run.append_metrics({"update": update})
+    record(run, 10)
     for phase in ("before", "update-000004", "update-000008", "after"):
-        run.append_episodes([{"phase": phase, "task_id": "a"}, {"phase": phase, "task_id": "b"}])
-        run.append_fixed_transitions({"phase": phase})
+        evaluate(run, phase)
         run.append_samples([{"phase": phase, "turns": [1]}, {"phase": phase, "turns": [2]}])
     run.append_samples([{"phase": "cut short"}])
     run.rewind(10)
@@ -140,10 +175,10 @@ def test_rewind_drops_what_came_after_the_checkpoint(run: RunDirectory) -> None:
 
 
 def test_a_phase_of_episodes_is_there_as_a_whole_or_not_at_all(run: RunDirectory) -> None:
-    run.append_episodes([{"phase": "before", "n": 1}])
+    evaluate(run, "before")
     batch = [{"phase": "after", "n": number} for number in range(20)]
     for _ in killed_everywhere(lambda: run.append_episodes(batch)):
-        assert len(run.episodes()) in (1, 21)
+        assert len(run.episodes()) in (2, 22)
         run.rewind(0)
 
 

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import pytest
 
 from paw_bench.config.profile import Retries
+from paw_bench.envs.pool import EnvironmentHung
+from paw_bench.errors import ConfigError, UserError
+from paw_bench.store.atomic import no_space
 from paw_bench.store.jsonl import Record
-from paw_bench.sweep.causes import end_of, retries_left
+from paw_bench.sweep.causes import cause_of, end_of, retries_left
 from paw_bench.sweep.queue import Task
 
 OPENED: Record = {"event": "attempt_started"}
@@ -18,6 +24,33 @@ def ended(outcome: str = "failed", reason: str = "ValueError: bad", **fields: ob
     return {"event": "attempt_ended", "outcome": outcome, "reason": reason, **fields}
 
 
+class OutOfMemoryError(RuntimeError):
+    """As torch names its own."""
+
+
+class TrainingDiverged(RuntimeError):
+    """As the training loop names its own."""
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (MemoryError(), "out_of_memory"),
+        (OutOfMemoryError(), "out_of_memory"),
+        (TrainingDiverged(), "diverged"),
+        (EnvironmentHung("3 games in a row"), "hung_environment"),
+        (ConfigError(file="a.yaml", key="a", value=1, problem="no"), "config"),
+        (UserError("no model"), "config"),
+        (no_space(Path("metrics.jsonl")), "storage"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "storage"),
+        (FileNotFoundError(errno.ENOENT, "gone"), "error"),
+        (ValueError("bad"), "error"),
+    ],
+)
+def test_what_an_exception_says_about_the_end_of_its_attempt(error: BaseException, cause: str) -> None:
+    assert cause_of(error) == cause
+
+
 @pytest.mark.parametrize(
     ("state", "opened", "end", "cause"),
     [
@@ -27,16 +60,16 @@ def ended(outcome: str = "failed", reason: str = "ValueError: bad", **fields: ob
         ("FAILED", OPENED, ended("interrupted", "stopped by SIGTERM"), "preempted"),
         ("NODE_FAIL", OPENED, None, "node_failure"),
         ("OUT_OF_MEMORY", OPENED, None, "out_of_memory"),
-        ("FAILED", OPENED, ended(error="OutOfMemoryError", transient=True), "out_of_memory"),
-        ("FAILED", OPENED, ended(error="TrainingDiverged", transient=False), "diverged"),
-        ("FAILED", OPENED, ended(error="PolicyCollapsed", transient=False), "collapsed"),
-        ("FAILED", OPENED, ended(error="ConfigError", refused=True), "config"),
+        ("FAILED", OPENED, ended(cause="out_of_memory"), "out_of_memory"),
+        ("FAILED", OPENED, ended(cause="diverged"), "diverged"),
+        ("FAILED", OPENED, ended(cause="collapsed"), "collapsed"),
+        ("FAILED", OPENED, ended(cause="config"), "config"),
         ("FAILED", {"event": "attempt_refused", "reason": "packages.trl differs"}, None, "config"),
         ("CANCELLED", OPENED, ended("interrupted", "stopped by SIGTERM"), "cancelled"),
         ("CANCELLED", None, None, "cancelled"),
         ("FAILED", OPENED, None, "lost"),
         ("FAILED", None, None, "not_started"),
-        ("FAILED", OPENED, ended(error="ValueError", transient=False), "error"),
+        ("FAILED", OPENED, ended(cause="error"), "error"),
     ],
 )
 def test_the_cause_of_an_end(state: str, opened: Record | None, end: Record | None, cause: str) -> None:

@@ -82,7 +82,7 @@ def test_a_failing_run_is_shown_with_reason_and_log_and_the_others_go_on(sweepin
     called = sweeping.call(*capped, **behave(grpo="fail"))
     assert called.returncode == 1
     assert states(sweeping) == {"grpo": "failed", "paw": "done"}
-    assert "grpo seed 0: failed: ValueError: the loss is not finite" in called.stdout
+    assert "grpo seed 0: failed: ValueError: something is wrong" in called.stdout
     assert "  | update 3" in called.stdout, "the log's tail is missing"
     assert "report of tiny-dot" in called.stdout
     # An error of the run's own making is not tried again by this call, but by the next one, until the cap.
@@ -96,6 +96,22 @@ def test_a_failing_run_is_shown_with_reason_and_log_and_the_others_go_on(sweepin
     assert states(sweeping) == {"grpo": "done", "paw": "done"}
 
 
+def test_a_refused_configuration_is_not_tried_with_its_other_seeds(sweeping: Sweeping) -> None:
+    seeds = ("--set", "seeds=[0,1,2]", "--parallel", "1")
+    called = sweeping.call(*seeds, **behave(grpo="refuse"))
+    assert called.returncode == 1
+    found = [(status.arm, status.state, status.reason) for status in sweep_status(sweeping.sweep)]
+    refused = [reason for arm, state, reason in found if (arm, state) == ("grpo", "failed")]
+    assert len(refused) == 3
+    assert refused[0].startswith("tiny.yaml: world_model.loss: there is no such loss")
+    for reason in refused[1:]:
+        assert reason.startswith("its configuration was refused in grpo seed 0: tiny.yaml: world_model.loss")
+    assert [state for arm, state, _ in found if arm == "paw"] == 3 * ["done"]
+    assert sorted(len(run.attempts()) for run in sweeping.sweep.runs()) == [1, 1, 1, 1], "a sibling was started"
+    # What was wrong is mended: the same command tries them all.
+    assert sweeping.call(*seeds).returncode == 0
+
+
 def test_runs_that_are_killed_or_out_of_memory_go_on_to_the_same_numbers(
     sweeping: Sweeping, unbroken: Sweeping
 ) -> None:
@@ -105,7 +121,7 @@ def test_runs_that_are_killed_or_out_of_memory_go_on_to_the_same_numbers(
     assert sweeping.attempts() == {"grpo": 2, "paw": 2}
     for arm, run in sweeping.runs().items():
         assert numbers(sweeping, arm) == numbers(unbroken, arm)
-        assert [record["phase"] for record in run.episodes()] == ["before", "after"]
+        assert [record["phase"] for record in run.episodes()] == 3 * ["before"] + 3 * ["after"]
 
 
 def held(sweeping: Sweeping) -> bool:

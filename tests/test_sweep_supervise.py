@@ -72,7 +72,7 @@ def test_a_failure_is_recorded_with_type_message_and_traceback(run: RunDirectory
     process = start(run, **behave(paw="fail"))
     process.communicate(timeout=30)
     assert process.returncode == 1
-    assert run.events()[-1]["reason"] == "ValueError: the loss is not finite"
+    assert run.events()[-1]["reason"] == "ValueError: something is wrong"
     assert run.events()[-1]["transient"] is False
     assert "Traceback" in run.attempts()[0].log.read_text()
 

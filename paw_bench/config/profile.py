@@ -53,12 +53,16 @@ class Retries(Section):
     time_limit: NonNegativeInt = 100
     node_failure: NonNegativeInt = 3
     """On other nodes: the one that failed is excluded."""
+    hung_environment: NonNegativeInt = 2
+    """Environment workers hung one after the other; also on other nodes."""
     out_of_memory: Annotated[int, Field(ge=0, le=1)] = 1
     """With half the rows in a micro-batch: the same effective batch."""
     lost: NonNegativeInt = 2
     """Killed without a word."""
     not_started: NonNegativeInt = 1
     """The job ended before the run began."""
+    storage: NonNegativeInt = 2
+    """Its files could not be written: no space left, a quota."""
     error: NonNegativeInt = 0
     """Any other exception."""
 

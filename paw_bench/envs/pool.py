@@ -16,6 +16,12 @@ from paw_bench.envs.seat import START_SECONDS, Seat
 
 _MAX_LOSSES = 2
 """Workers that one request may cost before its episode is given up."""
+_MAX_GAMES_LOST = 3
+"""Games that may be given up one after the other, without an answer in between: then it is not the games."""
+
+
+class EnvironmentHung(RuntimeError):
+    """Replacing workers does not help: new ones hang as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,8 @@ class EnvironmentPool:
     Results do not depend on the number of workers, nor on workers that are lost: an episode is a function of its task,
     seed and actions. A worker that dies, or does not answer a request within `timeout_s` seconds, is replaced; its
     running episodes are replayed on the new one and counted in `redone`. A request that costs a second worker ends
-    its episode, without success; `failures` lists these.
+    its episode, without success; `failures` lists these. Three games given up in a row, or a replacement that does
+    not start, and it is not the games: EnvironmentHung is raised.
     """
 
     def __init__(self, config: EnvironmentConfig, *, workers: int, timeout_s: float) -> None:
@@ -58,11 +65,16 @@ class EnvironmentPool:
         self._episodes: dict[int, _Episode] = {}
         self.redone = 0
         self.failures: list[Failure] = []
+        self._lost_games: set[str] = set()
+        """Given up since the last answer."""
+        self._started = False
+        """Whether any worker ever did."""
 
     def reset(self, assignments: Sequence[tuple[Task, int]]) -> list[StepResult]:
         """Start an episode of (task, seed) in slot 0, 1, ... Episodes that were running are dropped.
 
-        Raises RuntimeError when an environment refuses its task or a worker cannot start.
+        Raises RuntimeError when an environment refuses its task or a worker cannot start, EnvironmentHung when
+        replacing workers does not help.
         """
         self._require_open()
         seats = self._seats_of_tasks([task.task_id for task, _ in assignments])
@@ -75,7 +87,7 @@ class EnvironmentPool:
         return [results[slot] for slot in range(len(assignments))]
 
     def step(self, actions: Mapping[int, str]) -> dict[int, StepResult]:
-        """Play one action in each of the given slots. Raises RuntimeError when an environment raises."""
+        """Play one action in each of the given slots. Raises like `reset`."""
         return self._exchange([Act(slot, action) for slot, action in actions.items()])
 
     def close(self) -> None:
@@ -140,7 +152,7 @@ class EnvironmentPool:
     def _take(self, seat: Seat, message: Ready | Answer, results: dict[int, StepResult]) -> None:
         seat.heard = time.monotonic()
         if isinstance(message, Ready):
-            seat.ready = True
+            seat.ready = self._started = True
             return
         request = seat.unanswered.popleft()
         episode = self._episodes[request.slot]
@@ -155,13 +167,15 @@ class EnvironmentPool:
             episode.actions.append(request.action)
         episode.last = results[request.slot] = message.result
         episode.losses = 0
+        self._lost_games.clear()
 
     def _replace(self, number: int, reason: str, results: dict[int, StepResult]) -> None:
         """Give a seat a new worker and have its running episodes replayed there."""
         lost = self._seats[number]
         lost.stop()
         if not lost.ready:
-            raise RuntimeError(f"an environment worker could not start ({reason}); its own messages are above")
+            error = EnvironmentHung if self._started else RuntimeError
+            raise error(f"an environment worker could not start ({reason}); its own messages are above")
         blamed = lost.unanswered[0].slot
         asked = {
             request.slot: request
@@ -177,6 +191,10 @@ class EnvironmentPool:
     def _give_up(self, episode: _Episode, request: Begin | Act | None, reason: str) -> StepResult:
         action = request.action if isinstance(request, Act) else None
         self.failures.append(Failure(episode.task.task_id, episode.seed, len(episode.actions), action, reason))
+        self._lost_games.add(episode.task.task_id)
+        if len(self._lost_games) == _MAX_GAMES_LOST:
+            games = ", ".join(sorted(self._lost_games))
+            raise EnvironmentHung(f"{_MAX_GAMES_LOST} games in a row cost two workers each ({reason}): {games}")
         episode.last = StepResult("", (), 0.0, done=True, success=False, accepted=False)
         return episode.last
 

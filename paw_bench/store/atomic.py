@@ -21,9 +21,9 @@ from typing import Any
 import orjson
 
 from paw_bench.config.schema import SCHEMA_VERSION
-from paw_bench.errors import StoreError
+from paw_bench.errors import StoreError, WriteError
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _TMP = ".tmp"
 
@@ -155,16 +155,16 @@ def _encode(document: dict[str, Any]) -> bytes:
     return orjson.dumps(versioned, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
 
 
-def no_space(path: Path, needed: int | None = None) -> StoreError:
+def no_space(path: Path, needed: int | None = None) -> WriteError:
     """The refusal for a full disk: `needed` is what the write wanted (bytes), where that is known."""
     wants = f" for {needed} bytes" if needed is not None else ""
-    return StoreError(
+    return WriteError(
         f"{path}: no space left on the disk{wants}",
         "free some space and give the same command again (it goes on from there), or use --results on another disk",
     )
 
 
-def _refusal(error: OSError, path: Path, needed: int | None) -> StoreError:
-    if error.errno in _NO_SPACE:
+def _refusal(error: OSError, path: Path, needed: int | None) -> WriteError:
+    if error.errno in NO_SPACE:
         return no_space(path, needed)
-    return StoreError(f"{path}: cannot be written: {error.strerror or error}", "choose a folder that you may write to")
+    return WriteError(f"{path}: cannot be written: {error.strerror or error}", "choose a folder that you may write to")

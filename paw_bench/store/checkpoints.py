@@ -15,9 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import orjson
+
 from paw_bench.errors import StoreError, UserError
 from paw_bench.store.atomic import no_space, publish_directory, remove_leftovers, temporary_sibling, write_json, writing
-from paw_bench.store.documents import read_json
+from paw_bench.store.documents import check_version
 
 KEPT = 2
 _FULL_BYTES = 1 << 20
@@ -51,18 +53,21 @@ def checkpoint_writer(folder: Path, update: int) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def latest_checkpoint(folder: Path) -> tuple[int, Path] | None:
-    """(update, path) of the newest complete checkpoint; half-written ones are removed. None where there is none.
+def latest_checkpoint(folder: Path, *, until: int) -> tuple[tuple[int, Path] | None, dict[int, str]]:
+    """((update, path) of the newest complete checkpoint, or None; update -> why a newer one was removed).
 
+    Checkpoints of updates after `until` are not used either: what the run recorded up to there is not whole.
     Only the holder of the run's lock may call this. Raises StoreError for a checkpoint of another schema version.
     """
     remove_leftovers(folder)
+    removed: dict[int, str] = {}
     for update, path in reversed(_published(folder)):
-        if _complete(path):
-            return update, path
-        warnings.warn(f"{path}: the checkpoint is incomplete and is removed", stacklevel=2)
+        if update <= until and _complete(path):
+            return (update, path), removed
+        removed[update] = "it is incomplete" if update <= until else f"the run's records end at update {until}"
+        warnings.warn(f"{path}: the checkpoint is removed: {removed[update]}", stacklevel=2)
         shutil.rmtree(path)
-    return None
+    return None, removed
 
 
 @contextmanager
@@ -81,9 +86,12 @@ def _saving(final: Path) -> Iterator[None]:
 
 
 def _complete(path: Path) -> bool:
-    if not (path / _MANIFEST).is_file():
+    try:
+        document = orjson.loads((path / _MANIFEST).read_bytes())
+    except (FileNotFoundError, orjson.JSONDecodeError):
         return False
-    files: dict[str, int] = read_json(path / _MANIFEST)["files"]
+    check_version(path / _MANIFEST, document)
+    files: dict[str, int] = document["files"]
     return all((path / name).is_file() and (path / name).stat().st_size == size for name, size in files.items())
 
 

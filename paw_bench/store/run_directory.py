@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -224,8 +225,14 @@ class RunDirectory:
         return checkpoints.checkpoint_writer(self.path / "checkpoints", update)
 
     def latest_checkpoint(self) -> tuple[int, Path] | None:
-        """(update, path) of the newest complete checkpoint, or None."""
-        return checkpoints.latest_checkpoint(self.path / "checkpoints")
+        """(update, path) of the newest complete checkpoint up to which the records are whole, or None.
+
+        The others are removed; the journal says why.
+        """
+        latest, removed = checkpoints.latest_checkpoint(self.path / "checkpoints", until=self._whole_until())
+        for update, reason in removed.items():
+            self.journal("checkpoint_dropped", update=update, reason=reason)
+        return latest
 
     def discard_checkpoint(self, update: int) -> None:
         """Remove the checkpoint taken after `update`, where there is one: it turned out to be no good."""
@@ -238,14 +245,36 @@ class RunDirectory:
         """Drop the records that were written after the state at the end of `update` (0: the initial state).
 
         Metrics of later updates go, and evaluations of later phases: `before` counts as update 0, `update-000010`
-        as 10, `after` as the run's last update. Fixed transitions and samples whose phase has no episodes yet go as
-        well: the evaluation was cut short, and will be done again.
+        as 10, `after` as the run's last update. An evaluation of which a part is missing goes as well: it was cut
+        short, and will be done again.
         """
         self._keep("metrics.jsonl", lambda record: record["update"] <= update)
-        self._keep("episodes.jsonl", lambda record: self._update_of(record["phase"]) <= update)
-        complete = {record["phase"] for record in self.episodes()}
-        for name in ("fixed_transitions.jsonl", "samples.jsonl"):
-            self._keep(name, lambda record: record["phase"] in complete)
+        whole = {phase for phase, complete in self._phases().items() if complete and self._update_of(phase) <= update}
+        for name in ("episodes.jsonl", "fixed_transitions.jsonl", "samples.jsonl"):
+            self._keep(name, lambda record: record["phase"] in whole)
+
+    def _whole_until(self) -> int:
+        """The last update up to which nothing is missing in the records.
+
+        What was appended is on the disk, so only a damaged file lacks what a checkpoint was taken after.
+        """
+        updates = {record["update"] for record in self.metrics()}
+        until = next(update for update in count(1) if update not in updates) - 1
+        return min([until, *(self._update_of(phase) for phase, complete in self._phases().items() if not complete)])
+
+    def _phases(self) -> dict[str, bool]:
+        """Evaluated phase -> whether its episodes, its fixed transitions and its event are all there."""
+        episodes = [record["phase"] for record in self.episodes()]
+        samples = [record["phase"] for record in self.samples()]
+        # Of these a phase has several records: what is left of the last one need not be all.
+        torn = set(episodes[-1:]) if jsonl.is_torn(self.path / "episodes.jsonl") else set()
+        torn |= set(samples[-1:]) if jsonl.is_torn(self.path / "samples.jsonl") else set()
+        files = (
+            set(episodes) - torn,
+            {record["phase"] for record in self.fixed_transitions()},
+            {event["phase"] for event in self.events() if event["event"] == "evaluation"},
+        )
+        return {phase: all(phase in file for file in files) for phase in torn.union(*files)}
 
     def _keep(self, name: str, wanted: Callable[[Record], bool]) -> None:
         records = jsonl.read(self.path / name)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from paw_bench.config.profile import Retries
+from paw_bench.store.atomic import NO_SPACE
 from paw_bench.store.jsonl import Record
 from paw_bench.sweep.queue import Task
 
 Cause = Literal[
-    "preempted", "time_limit", "node_failure", "out_of_memory", "lost", "not_started", "error", "diverged",
-    "collapsed", "config", "cancelled",
+    "preempted", "time_limit", "node_failure", "hung_environment", "out_of_memory", "lost", "not_started", "storage",
+    "error", "diverged", "collapsed", "config", "cancelled",
 ]  # fmt: skip
 
 _BY_STATE: dict[str, Cause] = {
@@ -23,8 +25,17 @@ _BY_STATE: dict[str, Cause] = {
     "OUT_OF_MEMORY": "out_of_memory",
     "CANCELLED": "cancelled",
 }
-_BY_ERROR: dict[str, Cause] = {"TrainingDiverged": "diverged", "PolicyCollapsed": "collapsed", "RankLost": "lost"}
-"""By the name of the exception that stopped training (`training/health.py`), or its processes (`outcome.py`)."""
+_BY_ERROR: Mapping[str, Cause] = {
+    "MemoryError": "out_of_memory",
+    "OutOfMemoryError": "out_of_memory",
+    "EnvironmentHung": "hung_environment",
+    "TrainingDiverged": "diverged",
+    "PolicyCollapsed": "collapsed",
+    "RankLost": "lost",
+    "WriteError": "storage",
+    "UserError": "config",
+}
+"""By name: torch, which has an OutOfMemoryError of its own, is not imported here."""
 _WORDS: dict[Cause, str] = {
     "preempted": "a job with a higher priority took its place",
     "time_limit": "it reached its time limit",
@@ -43,6 +54,13 @@ class End:
     cause: Cause
     reason: str
     node: str = ""
+
+
+def cause_of(error: BaseException) -> Cause:
+    """What an exception that ended an attempt says about its end."""
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        return "storage"
+    return next((_BY_ERROR[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _BY_ERROR), "error")
 
 
 def end_of(task: Task | None, opened: Record | None, ended: Record | None) -> End:
@@ -72,10 +90,8 @@ def _own_word(opened: Record | None, ended: Record | None) -> Cause:
         return "lost"
     if ended["outcome"] == "interrupted":
         return "time_limit" if "SIGUSR2" in ended["reason"] else "preempted"
-    if ended.get("refused"):
-        return "config"
-    own = _BY_ERROR.get(ended.get("error", ""))
-    return own or ("out_of_memory" if ended.get("transient") else "error")
+    cause: Cause = ended.get("cause", "error")
+    return cause
 
 
 def retries_left(retries: Retries, cause: Cause, spent: int) -> int:

@@ -13,14 +13,14 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from paw_bench.config.profile import ClusterProfile
-from paw_bench.errors import StoreError, UserError
+from paw_bench.errors import StoreError
 from paw_bench.store.atomic import write_json
 from paw_bench.store.documents import read_json
 from paw_bench.store.run_directory import RunDirectory
@@ -31,11 +31,17 @@ from paw_bench.sweep.driver import check_space
 from paw_bench.sweep.execution_changes import halve_micro_batch
 from paw_bench.sweep.queue import QueueError, read_queue, slurm
 from paw_bench.sweep.sbatch import Shape, SlurmLauncher
+from paw_bench.sweep.siblings import cell, refusal_in
 from paw_bench.sweep.status import RunStatus
 from paw_bench.sweep.submissions import Submission, look_up, spent
 
 _LOCK_WAIT_S = 120.0
+_NODE_AT_FAULT = {"node_failure", "hung_environment"}
 Note = Callable[[str], None]
+
+
+class SubmissionRefused(QueueError):
+    """sbatch would not take an array."""
 
 
 @dataclass(frozen=True)
@@ -75,25 +81,27 @@ def make_pass(sweep: SweepDirectory, cluster: Cluster, note: Note, *, retry: Col
 
     Runs whose id is in `retry` are submitted whatever ended them, and their retries are counted anew.
 
-    Raises QueueError when Slurm does not answer (nothing is submitted then), UserError when sbatch refuses.
+    Raises QueueError when Slurm does not answer (nothing is submitted then), SubmissionRefused when sbatch refuses.
     """
     check_space(sweep.path)
     found = snapshot(sweep)
     _settle(sweep, found.submissions)
+    if _cancel_siblings(sweep, found, retry, note):
+        found = snapshot(sweep)
     statuses = {run.status.run_id: run.status for run in found.runs}
     groups: dict[Shape, list[tuple[ClusterRun, dict[str, Any]]]] = defaultdict(list)
     for run in found.runs:
         cause = _reason_to_submit(run, cluster, retry)
         if cause:
             directory = RunDirectory(run.status.path)
-            avoid = _avoid(run)
+            avoid = _avoid(run, cluster)
             if cause == "retry":
                 with directory.lock():
                     directory.journal("retry")
             if cause == "out_of_memory":
                 if directory.config.execution.micro_batch_rows == 1:
                     continue  # there is nothing left to halve
-                directory = halve_micro_batch(directory, since=run.history[-1].time)
+                directory = halve_micro_batch(directory, submission=run.history[-1].submission)
             shape = Shape.of(cluster.profile, sweep.info["scale"], directory.config, avoid=avoid)
             groups[shape].append((run, {"run_id": run.status.run_id, "cause": cause, "avoid": avoid}))
     limit = _largest_array() if groups else 1
@@ -151,11 +159,42 @@ def _reason_to_submit(run: ClusterRun, cluster: Cluster, retry: Collection[str])
     return run.end.cause if left else None
 
 
-def _avoid(run: ClusterRun) -> list[str]:
-    """Nodes that failed under the run so far."""
+def _cancel_siblings(sweep: SweepDirectory, found: Snapshot, retry: Collection[str], note: Note) -> list[str]:
+    """Take runs out of the queue whose configuration was refused with another seed; returns their jobs."""
+    refusals: dict[tuple[str, str], str] = {}
+    for run in found.runs:
+        if run.end and run.end.cause == "config" and run.status.run_id not in retry:
+            reason = refusal_in(RunDirectory(run.status.path))
+            if reason:
+                refusals[cell(run.status.arm, run.status.axes)] = reason
+    jobs = []
+    for run in found.runs:
+        refusal = refusals.get(cell(run.status.arm, run.status.axes))
+        waits = run.status.state == "queued" and run.history and run.history[-1].cause == "first"
+        job = run.history[-1].job if waits else None
+        if refusal and job in found.queue:
+            directory = RunDirectory(run.status.path)
+            with suppress(StoreError), directory.lock():  # held: it has just begun, and looks for itself
+                directory.journal("attempt_refused", reason=refusal, job=job)
+                jobs.append(job)
+    if jobs:
+        slurm(["scancel", *jobs])
+        sweep.journal("cancelled", jobs=jobs, reason="their configuration was refused")
+        note(f"cancelled {len(jobs)} job(s): their configuration was refused with another seed")
+    return jobs
+
+
+def _avoid(run: ClusterRun, cluster: Cluster) -> list[str]:
+    """Nodes that failed under the run so far; none where that would leave no node at all."""
     before = run.history[-1].avoid if run.history else ()
-    failed = (run.end.node,) if run.end and run.end.cause == "node_failure" and run.end.node else ()
-    return sorted({*before, *failed})
+    failed = (run.end.node,) if run.end and run.end.cause in _NODE_AT_FAULT and run.end.node else ()
+    avoid = {*before, *failed}
+    if avoid:
+        partition = ["-p", cluster.profile.partition] if cluster.profile.partition else []
+        nodes = set(slurm(["sinfo", "-h", "-N", *partition, "-o", "%N"]).split())
+        if nodes <= avoid:
+            return []
+    return sorted(avoid)
 
 
 def _submit(
@@ -174,7 +213,8 @@ def _submit(
         if not look_up(submission, read_queue()):
             sweep.journal("array_refused", submission=name, reason=str(error))
             problem = f"sbatch refused an array of {len(members)} run(s): {_last_line(str(error))}"
-            raise UserError(problem, "mend it, then give the same command again: it goes on from here") from error
+            remedy = "mend it, then give the same command again: it goes on from here"
+            raise SubmissionRefused(problem, remedy) from error
         jobs = submission.jobs
     sweep.journal("array_submitted", submission=name, jobs=list(jobs))
 

@@ -13,7 +13,7 @@ from paw_bench.config.schema import RunConfig
 from paw_bench.store.jsonl import Record
 from paw_bench.store.run_directory import RunDirectory, RunInfo
 from paw_bench.store.sweep_directory import SweepDirectory
-from paw_bench.sweep.cluster import Cluster, make_pass, patient_lock
+from paw_bench.sweep.cluster import Cluster, SubmissionRefused, make_pass, patient_lock
 from paw_bench.sweep.cluster_check import check_profile
 from paw_bench.sweep.cost import Size
 from paw_bench.sweep.driver import check_space
@@ -29,6 +29,9 @@ from paw_bench.sweep.status import RunStatus
 _POLL_S = 5.0
 _WRITERS = 32
 """Folders that are made at a time: each waits for its disk twice, on a network filesystem for milliseconds."""
+REFUSAL_PATIENCE_S = 1200.0
+"""How long a pass is made again by itself that Slurm does not answer or whose submission it refuses."""
+REFUSAL_PAUSE_S = 20.0
 _WAITING = {"planned", "queued"}
 
 
@@ -104,7 +107,11 @@ class ClusterLaunch:
             return make_pass(sweep, self.cluster, screen.note, retry=again)
 
     def wait(self, screen: Screen) -> list[RunStatus]:
-        """Make passes until no run is left that is queued, at work or still to be tried; returns their states."""
+        """Make passes until no run is left that is queued, at work or still to be tried; returns their states.
+
+        Raises SubmissionRefused when sbatch has refused for twenty minutes.
+        """
+        refused_since: float | None = None
         with interruptible():
             while True:
                 try:
@@ -114,9 +121,15 @@ class ClusterLaunch:
                         return statuses
                     parallel = max(1, sum(status.active for status in statuses))
                     screen.update(statuses, seconds_left(statuses, slots=parallel, predicted_s=None))
+                    refused_since = None
+                except SubmissionRefused as error:
+                    refused_since = refused_since or time.monotonic()
+                    if time.monotonic() - refused_since > REFUSAL_PATIENCE_S:
+                        raise
+                    screen.note(f"{error.problem}; trying again")
                 except QueueError as error:
                     screen.note(f"{error.problem}; trying again")
-                time.sleep(_POLL_S)
+                time.sleep(REFUSAL_PAUSE_S if refused_since else _POLL_S)
 
     def _shape(self, run: PlannedRun) -> Shape:
         return Shape.of(self.file.profile, self.plan.file.scale, run.config)

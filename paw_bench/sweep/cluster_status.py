@@ -80,24 +80,37 @@ def _run(
         return ClusterRun(status, planned, history, status.active, None)
     directory = RunDirectory(status.path)
     events = directory.events()
-    published = [event["time"] for event in events if event["event"] == "published"]
-    if published and published[-1] > history[-1].time and not status.active:
-        return ClusterRun(status, planned, history, False, None)  # its result was removed to have it redone
-    tasks = [queue[start.job] for start in history if start.job is not None and start.job in queue]
+    tasks = [task for task in (_task(start, queue) for start in history) if task is not None]
     live = next((task for task in reversed(tasks) if task.live), None)
+    if not (status.active or live) and _was_published_by(history[-1].job, events):
+        return ClusterRun(status, planned, history, False, None)  # its result was removed to have it redone
     if status.active:
         node = live.node if live else status.hostname or ""
         return ClusterRun(replace(status, node=node), planned, history, True, None)
     if live is not None:
         return ClusterRun(_live(status, live, directory, events), planned, history, True, None)
     last = history[-1]
-    task = task_of(queue, last.job)
-    if task is None and time.time() - _last_sign(last, events) < GRACE_S:
+    task = _task(last, queue)
+    # The sign may have a time to come, by the clock of another node or after ours was set back.
+    if task is None and abs(time.time() - _last_sign(last, events)) < GRACE_S:
         waiting = replace(status, state="queued", reason="Slurm does not know its job: waiting for its files")
         return ClusterRun(waiting, planned, history, True, None)
     end = _end(task, last, events)
     ended = replace(status, state=_STATES.get(end.cause, "failed"), reason=end.reason, node=end.node, transient=False)
     return ClusterRun(ended, planned, history, False, end)
+
+
+def _task(start: Start, queue: Mapping[str, Task]) -> Task | None:
+    """The job of a start. One of another name is not it: a controller that lost its state counts from an older id."""
+    task = task_of(queue, start.job)
+    return task if task is not None and task.name == start.submission else None
+
+
+def _was_published_by(job: str | None, events: list[Record]) -> bool:
+    """Whether an attempt of `job` published the run's result. By the order of events: clocks are set back at times."""
+    attempts = {event["attempt"] for event in events if event["event"] == "published"}
+    started = (event for event in events if event["event"] == "attempt_started" and event["attempt"] in attempts)
+    return any(event.get("job") == job for event in started)
 
 
 def _live(status: RunStatus, task: Task, directory: RunDirectory, events: list[Record]) -> RunStatus:

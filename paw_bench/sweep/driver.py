@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from paw_bench.errors import StoreError
+from paw_bench.errors import StoreError, WriteError
 from paw_bench.store.atomic import writing
 from paw_bench.store.jsonl import Record
 from paw_bench.store.run_directory import RunDirectory, RunInfo
@@ -23,6 +23,7 @@ from paw_bench.sweep.environment import environment_changes
 from paw_bench.sweep.local import LocalJob, LocalLauncher
 from paw_bench.sweep.plan import PlannedRun
 from paw_bench.sweep.progress import Screen, duration, seconds_left
+from paw_bench.sweep.siblings import cell, refusal_in
 from paw_bench.sweep.signals import Interrupted, interruptible
 from paw_bench.sweep.slots import Slots
 from paw_bench.sweep.status import RunStatus, refused_starts, run_status
@@ -219,9 +220,7 @@ class Driver:
         if job is not None:
             opened = _last_attempt(RunDirectory(self._sweep.run_path(run_id))) != active.last_attempt
             if not opened and not self._status(run_id).settled:
-                reason = f"its process did not start:\n{job.output_tail().strip()}"
-                self._sweep.journal("not_started", run_id=run_id, reason=reason)
-                self._refusals[run_id] = {"event": "not_started", "time": time.time(), "reason": reason}
+                self._note_not_started(run_id, f"its process did not start:\n{job.output_tail().strip()}")
             job.clean()
         status = self._statuses[run_id] = self._status(run_id)
         again = run_id not in self._stops and self._may_try_again(status)
@@ -229,6 +228,24 @@ class Driver:
         if again:
             self._waiting.append(run_id)
         self._screen.note(_end_line(status, again))
+        refusal = None if again else refusal_in(RunDirectory(self._sweep.run_path(run_id)))
+        if refusal:
+            self._spare_siblings(run_id, refusal)
+
+    def _spare_siblings(self, run_id: str, refusal: str) -> None:
+        """Do not start the other seeds of a configuration that was refused."""
+        refused = self._runs[run_id]
+        for waiting in list(self._waiting):
+            run = self._runs[waiting]
+            if cell(run.arm, run.axes) == cell(refused.arm, refused.axes):
+                self._waiting.remove(waiting)
+                self._note_not_started(waiting, refusal)
+                self._statuses[waiting] = replace(self._status(waiting), state="failed", reason=refusal)
+                self._screen.note(_end_line(self._statuses[waiting], again=False))
+
+    def _note_not_started(self, run_id: str, reason: str) -> None:
+        self._sweep.journal("not_started", run_id=run_id, reason=reason)
+        self._refusals[run_id] = {"event": "not_started", "time": time.time(), "reason": reason}
 
     def _may_try_again(self, status: RunStatus) -> bool:
         cap = self._runs[status.run_id].config.execution.max_attempts
@@ -263,7 +280,7 @@ def check_space(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < MIN_FREE_BYTES:
-        raise StoreError(
+        raise WriteError(
             f"{folder}: no space left on the disk: {free >> 20} MiB free, a run needs {MIN_FREE_BYTES >> 20} MiB",
             "free some space and give the same command again (it goes on from there), or use --results on another disk",
         )

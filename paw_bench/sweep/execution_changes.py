@@ -9,17 +9,24 @@ from paw_bench.store.run_directory import RunDirectory
 _KEY = "micro_batch_rows"
 
 
-def halve_micro_batch(directory: RunDirectory, *, since: float) -> RunDirectory:
+def halve_micro_batch(directory: RunDirectory, *, submission: str) -> RunDirectory:
     """Let the run go on with half the rows in a micro-batch: the same effective batch, summed in another order.
 
-    Nothing changes where that was recorded after `since` (unix seconds). Call it for a run that nobody works on.
+    `submission` is the one that ran out of memory: for each of them the rows are halved once, however often a pass is
+    cut off and made again. Call it for a run that nobody works on.
     """
     changes = [event for event in directory.events() if event["event"] == "execution_changed"]
-    if not changes or changes[-1]["time"] < since:
+    if not changes or changes[-1]["submission"] != submission:
         rows = directory.config.execution.micro_batch_rows
         numerics = "order of summation"
         directory.journal(
-            "execution_changed", key=_KEY, before=rows, after=rows // 2, cause="out of memory", numerics=numerics
+            "execution_changed",
+            key=_KEY,
+            before=rows,
+            after=rows // 2,
+            cause="out of memory",
+            numerics=numerics,
+            submission=submission,
         )
     config = with_recorded_changes(directory.config, directory.events())
     return RunDirectory.create(directory.path, directory.info, config)

@@ -19,6 +19,7 @@ _WORDS = {
     "attempt_refused": "attempt refused: {reason}",
     "attempt_ended": "attempt {attempt} ended: {outcome}: {reason}",
     "execution_changed": "execution.{key}: {before} -> {after}, because: {cause}",
+    "checkpoint_dropped": "the checkpoint of update {update} is not used: {reason}",
     "resumed": "resumed from the checkpoint of update {update}",
     "evaluation": "evaluation {phase} done",
     "retry": "granted new attempts",
@@ -48,7 +49,10 @@ def _driver(events: list[Record], run_id: str, own: Sequence[Start]) -> Iterator
         if event["event"] == "not_started" and event["run_id"] == run_id:
             yield event["time"], event["reason"]
         elif event["event"] == "cancelled" and jobs & set(event["jobs"]):
-            yield event["time"], "cancelled with paw-bench cancel"
+            yield (
+                event["time"],
+                f"cancelled: {event['reason']}" if "reason" in event else "cancelled with paw-bench cancel",
+            )
 
 
 def _attempts(events: list[Record]) -> Iterator[tuple[float, str]]:

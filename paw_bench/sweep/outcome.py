@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from paw_bench.errors import UserError
+from paw_bench.sweep.causes import cause_of
 
-_OUT_OF_MEMORY = {"MemoryError", "OutOfMemoryError"}
+_MAY_PASS = {"out_of_memory", "hung_environment", "lost"}
+"""Causes that the same attempt may well not meet at another moment: what others held, a filesystem that stood still."""
 
 
 class RankFailed(RuntimeError):
@@ -22,17 +24,14 @@ class RankLost(RuntimeError):
 
 
 def outcome_of(error: BaseException) -> dict[str, Any]:
-    """The fields of `attempt_ended` that tell an exception: reason, transient, error (its type), refused."""
+    """The fields of `attempt_ended` that tell an exception: reason, cause, transient, error (its type), refused."""
     if isinstance(error, RankFailed):
         return error.outcome
+    cause = cause_of(error)
     return {
         "reason": str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}",
-        "transient": isinstance(error, RankLost) or _ran_out_of_memory(error),
+        "cause": cause,
+        "transient": cause in _MAY_PASS,
         "error": type(error).__name__,
         "refused": isinstance(error, UserError),
     }
-
-
-def _ran_out_of_memory(error: BaseException) -> bool:
-    """Memory that others held: the same attempt may well succeed at another moment."""
-    return any(kind.__name__ in _OUT_OF_MEMORY for kind in type(error).__mro__)

@@ -100,7 +100,7 @@ def _derive(sweep: SweepDirectory, planned: Record, refusal: Record | None, fini
     path = sweep.run_path(planned["run_id"])
     known: dict[str, Any] = {key: planned[key] for key in ("run_id", "arm", "axes", "seed")} | {"path": path}
     if not os.path.exists(f"{path}/config.json"):
-        return RunStatus(**known)
+        return RunStatus(**known, state="failed", reason=refusal["reason"]) if refusal else RunStatus(**known)
     done = _done(path, finished)
     if done is not None:
         return RunStatus(**known, **done)

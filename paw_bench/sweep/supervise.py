@@ -9,9 +9,10 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from paw_bench.errors import StoreError
+from paw_bench.errors import StoreError, UserError
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.sweep.outcome import outcome_of
+from paw_bench.sweep.siblings import refused_sibling
 from paw_bench.sweep.signals import Interrupted, interruptible
 
 Body = Callable[[RunDirectory], object]
@@ -59,12 +60,16 @@ def _open_attempt(directory: RunDirectory) -> None:
                 f"{directory.path / 'config.json'}: run_id is {directory.info.run_id}, its experiment gives {expected}",
                 "the config was changed by hand: plan the change as an arm or with --set instead",
             )
+        job = _job()
+        sibling = refused_sibling(directory) if job else None
+        if sibling:
+            raise UserError(sibling, "mend it, then: paw-bench retry")
         attempt = directory.new_attempt()
-    except StoreError as error:
+    except UserError as error:
         directory.journal("attempt_refused", reason=str(error), job=_job())
         raise
     log = attempt.log.relative_to(directory.path).as_posix()
-    directory.journal("attempt_started", pid=os.getpid(), hostname=socket.gethostname(), log=log, job=_job())
+    directory.journal("attempt_started", pid=os.getpid(), hostname=socket.gethostname(), log=log, job=job)
     _send_output_to(attempt.log)
 
 
