@@ -43,6 +43,11 @@ class Devcluster:
                 if daemon or mine <= set((process / "environ").read_bytes().split(b"\0")):
                     os.kill(int(process.name), signal.SIGKILL)
 
+    def alive(self, daemon: str) -> bool:
+        """Whether the process of a daemon (`slurmctld`) is there."""
+        pid = self.pids().get(daemon)
+        return pid is not None and Path(f"/proc/{pid}").exists()
+
     def pids(self) -> dict[str, int]:
         """Daemon (n1, slurmctld, munged) -> process id."""
         return {file.stem: int(file.read_text()) for file in (self.state / "run").glob("*.pid")}

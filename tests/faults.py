@@ -6,8 +6,10 @@ import errno
 import os
 import signal
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:  # pytest takes a while to import, and trivial runs are many
+    import pytest
 
 _CALLS = ("open", "write", "fsync", "replace", "link", "rename", "ftruncate", "unlink", "close")
 
@@ -43,7 +45,7 @@ def _dies(action: Callable[[], object], point: int) -> bool:
 
 
 def kill_at(point: int) -> None:
-    """Let this process die by SIGKILL at its system call number `point` from now on."""
+    """Let this process die by SIGKILL at its `point`-th system call that touches a file; a write writes half."""
     calls = 0
 
     def wrap(name: str) -> Callable[..., object]:

@@ -86,6 +86,8 @@ def held(sweeping: OnCluster) -> bool:
 def published_once(sweeping: OnCluster) -> bool:
     """Whether every run has one valid result, published once."""
     runs = sweeping.runs().values()
+    # A run is done when its result stands, a moment before its journal says so.
+    wait_for(lambda: all(any(event["event"] == "published" for event in run.events()) for run in runs))
     once = [sum(event["event"] == "published" for event in run.events()) == 1 for run in runs]
     return len(once) == 2 and all(once) and all(run.result() is not None for run in runs)
 

@@ -2,13 +2,16 @@
 
 What goes wrong is said by the environment variable TRIVIAL: a JSON object, arm -> `fail`, `diverge`, `refuse`, `hung`,
 `kill` (SIGKILL at update 4 of the first attempt), `memory` (MemoryError there), `hold` (wait there for a file `go` in
-the run's folder). Or, at any update, by the first word of a file `fault` in the run's folder, which is removed.
-TRIVIAL_PAUSE: seconds of an update. TRIVIAL_LEDGER: a folder outside the sweep in which each run's bodies note that
-they begin, publish and end: a witness that does not depend on the store.
+the run's folder). TRIVIAL_PAUSE: seconds of an update.
+
+TRIVIAL_FAULTS is a folder with a file for each run, of which every attempt uses up one line, such as `memory 5`: go
+wrong so at update 5; `crash 40`: die at the 40th system call from here on that touches a file. TRIVIAL_LEDGER is a
+folder in which every attempt notes what it does: a witness that does not depend on the store.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +20,8 @@ import sys
 import time
 from pathlib import Path
 from typing import NoReturn
+
+from faults import kill_at
 
 from paw_bench.envs.pool import EnvironmentHung
 from paw_bench.errors import ConfigError
@@ -28,7 +33,11 @@ def body(directory: RunDirectory) -> None:
     """Count updates from the last checkpoint on; each update's number depends on all before it."""
     experiment, attempt = directory.config.experiment, directory.attempt
     assert attempt is not None
-    note(directory, "begin")
+    ledger = begin(directory)
+    wanted = next_fault(directory)
+    if wanted and wanted[0] == "crash":
+        kill_at(int(wanted[1]))
+        wanted = []
     behaviour = json.loads(os.environ.get("TRIVIAL", "{}")).get(directory.info.arm)
     if behaviour == "refuse":
         go_wrong("refuse")
@@ -43,19 +52,14 @@ def body(directory: RunDirectory) -> None:
         state = next_state(state)
         print(f"update {update}")
         time.sleep(float(os.environ.get("TRIVIAL_PAUSE", "0")))
-        wanted = directory.path / "fault"
-        if wanted.exists():
-            kind = wanted.read_text()
-            wanted.unlink()
-            go_wrong(kind)
+        if wanted and update >= int(wanted[1]):
+            go_wrong(wanted[0])
         if update == 4 and behaviour in ("fail", "diverge", "hung"):
             go_wrong(behaviour)
         if update == 4 and attempt.number == 1 and behaviour == "memory":
             go_wrong("memory")
         if update == 4 and behaviour == "hold":
-            deadline = time.monotonic() + 400
-            while not (directory.path / "go").exists() and time.monotonic() < deadline:
-                time.sleep(0.02)
+            wait_for_go(directory.path / "go")
         directory.append_metrics(
             {"update": update, "success": 0.5, "state": state, "seconds": {"total": 0.01}, "time": time.time()}
         )
@@ -73,7 +77,15 @@ def body(directory: RunDirectory) -> None:
             "seconds": {"training": 1.0, "evaluation": 1.0, "total": 2.0},
         }
     )
-    note(directory, "published" if published else "too late")
+    if ledger:
+        os.write(ledger, b"published\n" if published else b"too late\n")
+
+
+def wait_for_go(file: Path) -> None:
+    """Until somebody makes the file."""
+    deadline = time.monotonic() + 400
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def next_state(state: str) -> str:
@@ -106,11 +118,28 @@ def evaluate(directory: RunDirectory, phase: str) -> None:
         directory.append_episodes([{"phase": phase, "game": game, "success": True} for game in range(3)])
 
 
-def note(directory: RunDirectory, event: str) -> None:
-    """Write to the ledger, if there is one."""
-    if "TRIVIAL_LEDGER" in os.environ:
-        with open(Path(os.environ["TRIVIAL_LEDGER"], directory.path.name), "a") as file:
-            file.write(f"{event} {os.getpid()} {directory.attempt.number if directory.attempt else 0}\n")
+def begin(directory: RunDirectory) -> int:
+    """Open the ledger, if there is one, and note whether another process has it open: then two work on the run."""
+    if "TRIVIAL_LEDGER" not in os.environ:
+        return 0
+    path = Path(os.environ["TRIVIAL_LEDGER"], directory.path.name)
+    ledger = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        fcntl.flock(ledger, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(ledger, b"begin\n")
+    except BlockingIOError:
+        os.write(ledger, b"overlap\n")
+    return ledger
+
+
+def next_fault(directory: RunDirectory) -> list[str]:
+    """The words of the fault that this attempt is to have."""
+    path = Path(os.environ.get("TRIVIAL_FAULTS", "/nowhere"), directory.path.name)
+    if not path.exists():
+        return []
+    first, *others = path.read_text().splitlines() or [""]
+    path.write_text("".join(f"{line}\n" for line in others))
+    return first.split()
 
 
 if __name__ == "__main__":

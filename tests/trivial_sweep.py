@@ -1,6 +1,8 @@
 """`paw-bench sweep` whose runs are `trivial_run.py`, and whose report is one line (or fails: TRIVIAL_REPORT=fail).
 
-TRIVIAL_FREE is the free space it asks for (bytes), TRIVIAL_COMMAND the command of a run.
+TRIVIAL_FREE is the free space it asks for (bytes), TRIVIAL_COMMAND the command of a run, TRIVIAL_KEEP that of a keeper;
+with TRIVIAL_GRACE a job that Slurm does not know counts as lost after so many seconds, and what sbatch refuses is tried
+again after as many.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from pathlib import Path
 
 from paw_bench import cli, cli_cluster, cli_sweep
 from paw_bench.store.sweep_directory import SweepDirectory
-from paw_bench.sweep import driver
+from paw_bench.sweep import cluster_launch, cluster_status, driver
 
 RUN = [sys.executable, str(Path(__file__).with_name("trivial_run.py"))]
 
@@ -23,9 +25,17 @@ def report_lines(sweep: SweepDirectory, *, width: int) -> list[str]:
     return [f"report of {sweep.path.name}, {width} wide"]
 
 
-if __name__ == "__main__":
+def install() -> None:
+    """Put the trivial in place of the real, in this process."""
     cli_sweep.report_lines = cli_cluster.report_lines = report_lines
-    cli_cluster.sweep.__kwdefaults__ |= {"command": RUN, "keep": [sys.executable, __file__, "keep"]}
+    keep = os.environ.get("TRIVIAL_KEEP", "").split() or [sys.executable, __file__, "keep"]
+    cli_cluster.sweep.__kwdefaults__ |= {"command": RUN, "keep": keep}
     cli_sweep.sweep.__kwdefaults__["command"] = os.environ.get("TRIVIAL_COMMAND", "").split() or RUN
     driver.MIN_FREE_BYTES = int(os.environ.get("TRIVIAL_FREE", driver.MIN_FREE_BYTES))
+    if "TRIVIAL_GRACE" in os.environ:
+        cluster_status.GRACE_S = cluster_launch.REFUSAL_PAUSE_S = float(os.environ["TRIVIAL_GRACE"])
+
+
+if __name__ == "__main__":
+    install()
     cli.main()
