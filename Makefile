@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 # torch goes first: whatever is installed after it then finds the version it wants.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sweep test lint clean
+N ?= 40
+SEED ?= 1
+
+.PHONY: sweep test lint faults clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make sweep   install, then the quickstart sweep: three arms, two seeds, a table and figures"
 	@echo "make test    install with the test extra, then the tests"
 	@echo "make lint    ruff and mypy"
+	@echo "make faults  N=40 random faults over sweeps here and on a Slurm of its own (docs/faults.md)"
 
 sweep: $(VENV)/installed
 	$(BIN)/paw-bench sweep experiments/quickstart.yaml --scale embedded
@@ -23,6 +27,9 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy paw_bench analysis
+
+faults: $(VENV)/installed-test
+	$(BIN)/python tests/fault_campaign.py --faults $(N) --seed $(SEED) --log build/faults.jsonl
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "paw_bench needs Python >= 3.11; try: make PYTHON=python3.12 ...")'

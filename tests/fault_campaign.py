@@ -20,8 +20,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Sequence
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 import fault_kinds as kinds
@@ -30,6 +32,8 @@ from devcluster import Devcluster
 from fault_kinds import Fault
 from fault_sweep import GRACE_S, FaultSweep, reap
 from invariants import violations
+
+from paw_bench.store.jsonl import TornLineWarning
 
 _CYCLES = 3
 _CALLS_TO_HEAL = 5
@@ -62,8 +66,8 @@ class Campaign:
         self.folder, self.log, self.seed, self.wanted, self.cluster = folder, log, seed, wanted, cluster
         self.library = build_no_space(folder)
 
-    def work(self, where: str, count: multiprocessing.sharedctypes.Synchronized[int]) -> None:
-        """Play rounds; a round with a violation leaves its folder."""
+    def work(self, where: str, count: Synchronized[int], violated: Synchronized[int]) -> None:
+        """Play rounds; `count` faults, `violated` what they broke. A round with a violation leaves its folder."""
         number = 0
         while count.value < self.wanted:
             number += 1
@@ -76,8 +80,10 @@ class Campaign:
             problems = violations(sweep.sweep, sweep.ledger, on_cluster=sweep.on_cluster)
             with count.get_lock():
                 count.value += len(faults)
+                violated.value += len(problems)
                 self._write(name, faults, problems, len(sweep.run_ids()), time.monotonic() - started)
-                print(f"{name}: {len(faults)} faults, {count.value} in all, {len(problems)} violations", flush=True)
+                told = "\n".join([f"{len(problems)} violations", *problems])
+                print(f"{name}: {len(faults)} faults, {count.value} in all, {told}", flush=True)
             if not problems:
                 # A keeper that does nothing any more may still write its log.
                 shutil.rmtree(sweep.folder, ignore_errors=True)
@@ -174,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=40, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--log", type=Path, default=Path("faults.jsonl"), help="gets a line for each fault")
+    parser.add_argument("--log", type=Path, default=Path("build/faults.jsonl"), help="gets a line for each fault")
     parser.add_argument("--workers", default="local,slurm", help="rounds that are played at the same time")
     parser.add_argument("--summary", action="store_true", help="only print the summary of the log")
     chosen = parser.parse_args(arguments)
@@ -182,19 +188,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(summary(chosen.log))
         return 0
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
+    chosen.log.parent.mkdir(parents=True, exist_ok=True)
     workers = chosen.workers.split(",")
     cluster = Devcluster(folder / "cluster") if any("slurm" in worker for worker in workers) else None
     try:
         if cluster:
             cluster.call("start")
             os.environ["SLURM_CONF"] = str(cluster.state / "slurm.conf")
+        warnings.simplefilter("ignore", TornLineWarning)
         os.environ["TRIVIAL_GRACE"] = str(GRACE_S)
         trivial_sweep.install()
         campaign = Campaign(folder, chosen.log, seed=chosen.seed, wanted=chosen.faults, cluster=cluster)
-        count = multiprocessing.Value("i", 0)
+        count, violated = multiprocessing.Value("i", 0), multiprocessing.Value("i", 0)
         context = multiprocessing.get_context("fork")
         names = [f"{worker}-{number}" for number, worker in enumerate(workers)]
-        started = [context.Process(target=campaign.work, args=(name, count)) for name in names]
+        started = [context.Process(target=campaign.work, args=(name, count, violated)) for name in names]
         for process in started:
             process.start()
         for process in started:
@@ -203,10 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if cluster:
             cluster.call("stop")
     print(summary(chosen.log))
-    verdicts = [json.loads(line) for line in chosen.log.read_text().splitlines()]
-    broken = [problem for line in verdicts for problem in line.get("violations", [])]
-    print("\n".join(broken))
-    if broken or any(process.exitcode for process in started):
+    if violated.value or any(process.exitcode for process in started):
         print(f"what is left of the rounds: {folder}")
         return 1
     shutil.rmtree(folder, ignore_errors=True)

@@ -97,7 +97,7 @@ def clock_back(sweep: FaultSweep, rng: random.Random) -> str | None:
 def clock(sweep: FaultSweep, seconds: int) -> dict[str, str]:
     """The environment of a machine whose clock was set back."""
     libraries = f"{FAKETIME}:{sweep.environment['LD_PRELOAD']}"
-    return {"LD_PRELOAD": libraries, "FAKETIME": f"-{seconds}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    return {"LD_PRELOAD": libraries, "FAKETIME": f"-{seconds}"}
 
 
 def no_space(sweep: FaultSweep, rng: random.Random) -> str:

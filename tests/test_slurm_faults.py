@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -200,7 +201,7 @@ def test_a_bad_config_stops_its_other_seeds_at_once(sweep: FaultSweep) -> None:
     finish(sweep, retry=True)
 
 
-def test_seeds_of_a_bad_config_that_wait_are_taken_out_of_the_queue(sweep: FaultSweep) -> None:
+def test_runs_that_wait_are_taken_out_of_the_queue_for_a_bad_config_or_by_a_user(sweep: FaultSweep) -> None:
     sweep.profile.write_text(sweep.profile.read_text() + "max_parallel: 1\n")
     # paw holds the only place as soon as it is its turn, so that seeds of grpo still wait.
     assert call(sweep, **behave(grpo="refuse", paw="hold")) == 0, said(sweep)
@@ -210,10 +211,17 @@ def test_seeds_of_a_bad_config_that_wait_are_taken_out_of_the_queue(sweep: Fault
     found = sweep.look()
     assert found is not None
     grpo = [run for run in found.runs if run.status.arm == "grpo"]
-    assert {run.status.state for run in grpo} == {"failed"}
+    assert [(run.status.state, run.end.cause if run.end else "") for run in grpo] == 4 * [("failed", "config")]
     assert sum(len(RunDirectory(run.status.path).attempts()) for run in grpo) == 1
     told = [why(sweep, RunDirectory(run.status.path)) for run in grpo]
     assert sum("cancelled: their configuration was refused" in text for text in told) >= 1
+    waits = next(run.status for run in found.runs if run.status.arm == "paw" and run.status.state == "queued")
+    line = [sys.executable, Path(__file__).with_name("trivial_sweep.py"), "cancel", waits.run_id]
+    subprocess.run([*line, "--results", sweep.results], check=True)
+    assert call(sweep) == 0
+    found = sweep.look()
+    assert found is not None
+    assert [run.status.state for run in found.runs if run.status.run_id == waits.run_id] == ["interrupted"]
     go(sweep)
     sweep.settle()
     finish(sweep, retry=True)

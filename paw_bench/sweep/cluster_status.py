@@ -53,11 +53,13 @@ class Snapshot:
 
 def snapshot(sweep: SweepDirectory) -> Snapshot:
     """Read the queue, then the files. Raises QueueError when Slurm does not answer."""
-    found = submissions(sweep.events())
+    events = sweep.events()
+    found = submissions(events)
     queue = read_queue(job for submission in found for job in submission.jobs if job)
     for submission in found:
         if submission.open:
             look_up(submission, queue)
+    queue = {**_cancelled(events, found, queue), **queue}
     history = starts(found)
     finished = FinishedRuns(sweep.path)
     with warnings.catch_warnings():
@@ -98,6 +100,13 @@ def _run(
     end = _end(task, last, events)
     ended = replace(status, state=_STATES.get(end.cause, "failed"), reason=end.reason, node=end.node, transient=False)
     return ClusterRun(ended, planned, history, False, end)
+
+
+def _cancelled(events: list[Record], found: Sequence[Submission], queue: Mapping[str, Task]) -> dict[str, Task]:
+    """Jobs that we cancelled and Slurm has forgotten: a task of an array that still waited leaves no trace there."""
+    cancelled = {job for event in events if event["event"] == "cancelled" for job in event["jobs"]}
+    jobs = ((job, submission.name) for submission in found for job in submission.jobs if job in cancelled)
+    return {job: Task(job, name, "CANCELLED", "", "") for job, name in jobs if job and task_of(queue, job) is None}
 
 
 def _task(start: Start, queue: Mapping[str, Task]) -> Task | None:
