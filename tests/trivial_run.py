@@ -30,10 +30,22 @@ from paw_bench.sweep.supervise import supervise
 
 
 def body(directory: RunDirectory) -> None:
-    """Count updates from the last checkpoint on; each update's number depends on all before it."""
+    """Work under the eyes of the ledger."""
+    ledger = begin(directory)
+    try:
+        published = count(directory)
+        if ledger:
+            os.write(ledger, b"published\n" if published else b"too late\n")
+    finally:
+        # Here, and not at the end of the process: the run's lock is let go before that, and the next may begin.
+        if ledger:
+            os.close(ledger)
+
+
+def count(directory: RunDirectory) -> bool:
+    """Count updates from the last checkpoint on; each number depends on all before it. Whether it was published."""
     experiment, attempt = directory.config.experiment, directory.attempt
     assert attempt is not None
-    ledger = begin(directory)
     wanted = next_fault(directory)
     if wanted and wanted[0] == "crash":
         kill_at(int(wanted[1]))
@@ -70,15 +82,13 @@ def body(directory: RunDirectory) -> None:
                 (folder / "state").write_text(state)
             directory.journal("checkpoint", update=update)
     evaluate(directory, "after")
-    published = directory.publish_result(
+    return directory.publish_result(
         {
             "updates": experiment.training.updates,
             "evaluation": {phase: {"success": 0.5} for phase in ("before", "after")},
             "seconds": {"training": 1.0, "evaluation": 1.0, "total": 2.0},
         }
     )
-    if ledger:
-        os.write(ledger, b"published\n" if published else b"too late\n")
 
 
 def wait_for_go(file: Path) -> None:
