@@ -117,7 +117,7 @@ def test_one_array_submitted_once_shown_cancelled_and_retried(sweeping: OnCluste
     assert published_once(sweeping)
     told = sweeping.command("why", sweeping.id("grpo")).stdout
     for line in (
-        "cancelled: with paw-bench cancel",
+        "cancelled with paw-bench cancel",
         "because: retry",
         "ended: interrupted: stopped by SIGTERM",
         "published",
