@@ -46,6 +46,19 @@ def test_kinds_take_turns_and_every_difficulty_has_all(panels):
     assert all(set(levels) == {"easy", "medium", "hard"} for levels in LEVELS.values())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("difficulty", ["medium", "hard"])
+def test_harder_games_can_be_won(tmp_path, difficulty):
+    config = config_of("textworld", 50, train=1, tune=1, test=3, difficulty=difficulty)
+    environment = definition("textworld").make(config)
+    lengths = []
+    for task in load_panels(config, tmp_path)["test"].tasks:
+        told = play(environment, task, oracle(config))
+        assert told[-1][1].success, task
+        lengths.append(len(told) - 1)
+    assert sum(lengths) > 20
+
+
 def test_observations_are_the_game_s_words_and_the_instruction_is_the_goal(panels):
     environment = definition("textworld").make(CONFIG)
     coin = environment.reset(panels["test"].tasks[0], 0)
