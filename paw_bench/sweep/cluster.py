@@ -167,12 +167,12 @@ def _cancel_siblings(sweep: SweepDirectory, found: Snapshot, retry: Collection[s
             reason = refusal_in(RunDirectory(run.status.path))
             if reason:
                 refusals[cell(run.status.arm, run.status.axes)] = reason
-    jobs = []
+    jobs: list[str] = []
     for run in found.runs:
         refusal = refusals.get(cell(run.status.arm, run.status.axes))
         waits = run.status.state == "queued" and run.history and run.history[-1].cause == "first"
         job = run.history[-1].job if waits else None
-        if refusal and job in found.queue:
+        if refusal and job is not None and job in found.queue:
             directory = RunDirectory(run.status.path)
             with suppress(StoreError), directory.lock():  # held: it has just begun, and looks for itself
                 directory.journal("attempt_refused", reason=refusal, job=job)
