@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+from devcluster import Devcluster
+from sweeping import wait_for
 
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
@@ -40,6 +42,14 @@ arms:
 seeds: [0]
 execution: {{ checkpoint_every: 1, environment_workers: 1, micro_batch_rows: 4, processes: {processes} }}
 """
+_TWO_NODES = """
+schema_version: 1
+partition: gpu
+nodes: 2
+cpus: 2
+memory_gb: 4
+time: "00:20:00"
+"""
 _TIMED = {"seconds", "device_seconds", "time", "peak_memory_mb"}
 
 
@@ -60,15 +70,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Sweep:
-    """The experiment in a folder of its own, with so many processes a run."""
+    """The experiment in a folder of its own, with so many processes a run, and its `sweep` command at work."""
 
-    def __init__(self, folder: Path, model: Path, cache: Path, processes: int) -> None:
+    def __init__(self, folder: Path, model: Path, cache: Path, processes: int, *options: str) -> None:
         (folder / "scales").mkdir(parents=True)
         (folder / "scales" / "dot.yaml").write_text("schema_version: 1\n")
         file = folder / "ranks.yaml"
         file.write_text(_EXPERIMENT.format(model=model, processes=processes))
         self.directory = SweepDirectory(folder / "results" / "ranks-dot")
-        command = [sys.executable, "-m", "paw_bench.cli", "sweep", str(file), "--results", str(folder / "results")]
+        command = [sys.executable, "-m", "paw_bench.cli", "sweep", str(file), *options]
+        command += ["--results", str(folder / "results")]
         environment = {**os.environ, "PAW_BENCH_CACHE": str(cache)}
         self.process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -79,7 +90,7 @@ class Sweep:
         return next(iter(self.directory.runs()))
 
     def end(self) -> RunDirectory:
-        """Its one run, done."""
+        """Its one run, done or handed to Slurm."""
         output, _ = self.process.communicate(timeout=500)
         assert self.process.returncode == 0, output + self.run.attempts()[-1].log.read_text()[-4000:]
         return self.run
@@ -157,3 +168,16 @@ def test_the_processes_of_an_attempt_die_with_it(tmp_path: Path, model: Path, ca
         assert time.monotonic() < deadline, "a process outlived its attempt"
         time.sleep(0.05)
     sweep.process.wait()
+
+
+def test_two_nodes_of_a_cluster_give_the_numbers_of_one_machine(
+    slurm: Devcluster, tmp_path: Path, model: Path, cache: Path
+) -> None:
+    here = Sweep(tmp_path / "here", model, cache, processes=2).end()
+    profile = tmp_path / "two_nodes.yaml"
+    profile.write_text(_TWO_NODES)
+    there = Sweep(tmp_path / "there", model, cache, 2, "--cluster", str(profile)).end()
+    wait_for(lambda: RunDirectory(there.path).result() is not None, seconds=400)
+    assert slurm.slurm("scontrol", "show", "job", "--oneliner").count("NumNodes=2") == 1
+    assert len(there.attempts()) == 1
+    assert numbers(there) == numbers(here)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from torch.distributed.launcher.api import LaunchConfig
 
 NODES = "PAW_BENCH_NODES"
-"""How many nodes a run has; our sbatch scripts set it, with MASTER_ADDR and MASTER_PORT, where there are several."""
+"""How many nodes a run has; our sbatch scripts set it, with MASTER_PORT, where there are several."""
+FIRST_NODE = "SLURM_LAUNCH_NODE_IPADDR"
+"""Address of the first node, which srun gives its tasks: a batch script runs there. Names need not resolve."""
 OUTCOME = "paw_bench"
 """What a process adds to the error file that torchrun reads: `outcome_of` its exception."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
@@ -80,7 +82,7 @@ def _launch_config(directory: RunDirectory) -> LaunchConfig:
         run_id=directory.info.run_id,
         # Static: the ranks follow the nodes' numbers, so that the main one is where the run is held.
         rdzv_backend="c10d" if alone else "static",
-        rdzv_endpoint="localhost:0" if alone else f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}",
+        rdzv_endpoint="localhost:0" if alone else f"{os.environ[FIRST_NODE]}:{os.environ['MASTER_PORT']}",
         rdzv_configs={} if alone else {"rank": node_here()},
         local_addr="localhost" if alone else None,
         max_restarts=0,

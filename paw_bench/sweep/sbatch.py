@@ -21,7 +21,6 @@ _WARNING_S = 120
 _KEEPER_TIME = "00:30:00"
 _SEVERAL_NODES = [
     f'export {NODES}="$SLURM_JOB_NUM_NODES"',
-    'export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
     "export MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))",
 ]
 """Where torchrun's agents, one a node, meet (`group.py`). Job ids are unique, tasks of arrays have one each."""

@@ -18,7 +18,6 @@
 # setup
 module load cuda
 export PAW_BENCH_NODES="$SLURM_JOB_NUM_NODES"
-export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"
 export MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 
 # command
