@@ -32,7 +32,7 @@ def curve(rows: pd.DataFrame, column: str, window: int = 1) -> Curve:
 
     `window`: each value is the mean of so many updates up to it (fewer at the start).
     """
-    return _with_intervals(_smoothed(rows, column, window))
+    return _with_intervals(*_smoothed(rows, column, window))
 
 
 def curve_against(rows: pd.DataFrame, spent: str, column: str, window: int = 1) -> Curve | None:
@@ -41,44 +41,53 @@ def curve_against(rows: pd.DataFrame, spent: str, column: str, window: int = 1) 
     Seeds spend differently, so their curves are interpolated linearly at common places, as far as all of them came.
     None where a seed lacks a value of `spent`, or their curves share no stretch.
     """
-    values = _smoothed(rows, column, window)
-    sums = _wide(rows, spent)[values.columns]
-    measured = values.notna()
-    if values.empty or sums.where(measured).isna().to_numpy()[measured.to_numpy()].any():
+    values, _, seeds = _smoothed(rows, column, window)
+    sums, _, every = _wide(rows, spent)
+    sums = sums[:, np.isin(every, seeds)]
+    measured = ~np.isnan(values)
+    if values.size == 0 or np.isnan(sums[measured]).any():
         return None
-    sums = sums.cumsum().where(measured)
-    start, end = float(sums.min().max()), float(sums.max().min())
+    sums = np.nancumsum(sums, axis=0)
+    own = [(sums[there, seed], values[there, seed]) for seed, there in enumerate(measured.T)]
+    start, end = (float(pick([reach(x) for x, _ in own])) for pick, reach in ((max, np.min), (min, np.max)))
     if not start < end:
         return None
     places = np.linspace(start, end, len(values))
-    columns = {
-        seed: np.interp(places, sums[seed].dropna().to_numpy(), values[seed].dropna().to_numpy()) for seed in values
-    }
-    return _with_intervals(pd.DataFrame(columns, index=places))
+    return _with_intervals(np.column_stack([np.interp(places, x, y) for x, y in own]), places, seeds)
 
 
-def _smoothed(rows: pd.DataFrame, column: str, window: int) -> pd.DataFrame:
-    seeds = _wide(rows, column)
-    seeds = seeds.dropna(axis="columns", how="all")
-    return seeds.rolling(window, min_periods=1).mean().where(seeds.notna()) if window > 1 else seeds
+Wide = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Values (updates x seeds, NaN where there is none), the updates and the seeds, both ascending."""
 
 
-def _wide(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Updates x seeds, both ascending."""
+def _smoothed(rows: pd.DataFrame, column: str, window: int) -> Wide:
+    """Seeds without any value are left out."""
+    values, updates, seeds = _wide(rows, column)
+    missing = np.isnan(values)
+    kept = ~missing.all(axis=0)
+    values, missing, seeds = values[:, kept], missing[:, kept], seeds[kept]
+    if window > 1:
+        values = pd.DataFrame(values).rolling(window, min_periods=1).mean().to_numpy()
+        values = np.where(missing, np.nan, values)
+    return values, updates, seeds
+
+
+def _wide(rows: pd.DataFrame, column: str) -> Wide:
     updates, row = np.unique(rows["update"].to_numpy(), return_inverse=True)
     seeds, place = np.unique(rows["seed"].to_numpy(), return_inverse=True)
     values = np.full((len(updates), len(seeds)), np.nan)
     values[row, place] = rows[column].to_numpy(dtype="float64")
-    return pd.DataFrame(values, index=pd.Index(updates, name="update"), columns=pd.Index(seeds, name="seed"))
+    return values, updates, seeds
 
 
-def _with_intervals(seeds: pd.DataFrame) -> Curve:
-    values = seeds.to_numpy()
+def _with_intervals(values: np.ndarray, places: np.ndarray, seeds: np.ndarray) -> Curve:
     full = np.isfinite(values).all(axis=1) & (values.shape[1] > 0)
     means, widths = np.full(len(values), np.nan), np.full(len(values), np.nan)
     if full.any():
         means[full], widths[full] = t_intervals(values[full])
-    return Curve(seeds, pd.Series(means, index=seeds.index), pd.Series(widths, index=seeds.index))
+    index = pd.Index(places)
+    by_seed = pd.DataFrame(values, index=index, columns=pd.Index(seeds))
+    return Curve(by_seed, pd.Series(means, index=index), pd.Series(widths, index=index))
 
 
 def window_of(metrics: pd.DataFrame) -> int:

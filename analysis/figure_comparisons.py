@@ -17,7 +17,7 @@ arrow."""
 
 def differences(subject: Subject) -> Figure | None:
     """Arm minus reference in percentage points, with the 95 % t interval; filled where the test rejects after Holm."""
-    rows = subject.of(subject.compared)
+    rows = subject.compared[subject.compared["condition"] == subject.condition]
     rows = rows[rows["mean"].notna()]
     if rows.empty:
         return None

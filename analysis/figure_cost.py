@@ -24,7 +24,7 @@ def cost(subject: Subject) -> Figure | None:
     Beside each bar: its length, and how far it is from the reference arm's.
     """
     results = subject.results
-    metrics = subject.finished(results.metrics)
+    metrics = subject.finished("metrics")
     metrics = metrics.assign(
         rest=metrics["seconds.total"] - metrics["seconds.rollout"] - metrics["seconds.train"],
         rollout=metrics["seconds.rollout"],

@@ -18,7 +18,7 @@ _SOURCES = ("prompt", "action", "observation", "template")
 def learning_curves(subject: Subject) -> Figure | None:
     """Training success by update: thin lines are seeds, thick lines their mean, bands the 95 % t interval."""
     results, style = subject.results, subject.looks
-    metrics = subject.of(results.metrics)
+    metrics = subject.of("metrics")
     window = window_of(metrics)
     curves = {arm: curve(rows, "success", window) for arm, rows in by_arm(metrics, results.arms)}
     if not curves:
@@ -57,15 +57,16 @@ def learning_curves(subject: Subject) -> Figure | None:
 def efficiency(subject: Subject) -> Figure | None:
     """Training success against the tokens that training processed, and against the seconds that it held a device."""
     results, style = subject.results, subject.looks
-    metrics = subject.of(results.metrics)
+    metrics = subject.of("metrics")
     window = window_of(metrics)
     tokens = metrics[[f"tokens.{source}" for source in _SOURCES]]
     metrics = metrics.assign(
         tokens=tokens.sum(axis="columns", skipna=False) / 1e6, device_minutes=metrics["device_seconds"] / 60
     )
+    parts = by_arm(metrics, results.arms)
     panels: list[tuple[str, dict[str, Curve]]] = []
     for spent, label in (("tokens", "training tokens (millions)"), ("device_minutes", "device time (minutes)")):
-        found = {arm: curve_against(rows, spent, "success", window) for arm, rows in by_arm(metrics, results.arms)}
+        found = {arm: curve_against(rows, spent, "success", window) for arm, rows in parts}
         curves = {arm: one for arm, one in found.items() if one is not None}
         if curves:
             panels.append((label, curves))

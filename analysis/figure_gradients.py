@@ -44,7 +44,7 @@ _LEAST = 1e-4
 
 def gradient_share(subject: Subject) -> Figure | None:
     """Share of the gradient by the token's probability before training, and on noisy tokens before and after."""
-    gradients = subject.finished(subject.results.gradients)
+    gradients = subject.finished("gradients")
     if gradients.empty:
         return None
     before = gradients[gradients["phase"] == "before"]

@@ -47,12 +47,13 @@ class Subject:
         """Arm -> its look, the same in every figure."""
         return looks(self.results.arms, self.results.reference)
 
-    def of(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the condition."""
-        return rows[rows["condition"] == self.condition]
+    def of(self, frame: str) -> pd.DataFrame:
+        """The rows of the condition in that frame of the results."""
+        return self.results.under(frame, self.condition)
 
-    def finished(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the condition's runs whose result stands."""
+    def finished(self, frame: str) -> pd.DataFrame:
+        """Those of the condition's runs whose result stands."""
+        rows = self.of(frame)
         return rows[rows["run_id"].isin(self.results.done(self.condition)["run_id"])]
 
 

@@ -28,7 +28,7 @@ _GREY, _DASHES = "0.55", (0, (2, 2))
 def before_after(subject: Subject) -> Figure | None:
     """Success on the evaluation games before and after training: dots are seeds, bars the 95 % t interval."""
     results, style = subject.results, subject.looks
-    rows = subject.finished(results.evaluation)
+    rows = subject.finished("evaluation")
     rows = rows[(rows["task_type"] == ALL) & rows["phase"].isin(["before", "after"])]
     if rows.empty:
         return None
@@ -82,7 +82,7 @@ def before_after(subject: Subject) -> Figure | None:
 def task_bars(subject: Subject) -> Figure | None:
     """Success after training by task type: bars are means over seeds, whiskers 95 % t intervals, dots seeds."""
     results, style = subject.results, subject.looks
-    rows = subject.finished(results.evaluation)
+    rows = subject.finished("evaluation")
     after, parts = rows[rows["phase"] == "after"], _by_seed(rows)
     types = [name for name in task_types(results) if (after["task_type"] == name).any()]
     if not types:
@@ -148,7 +148,7 @@ def profiles(subject: Subject) -> Figure | None:
     are two of them. No band: at ten runs a bootstrap's covers less than it says.
     """
     results, style = subject.results, subject.looks
-    rows = subject.finished(results.evaluation)
+    rows = subject.finished("evaluation")
     rows = rows[(rows["phase"] == "after") & (rows["task_type"] != ALL)]
     scores = {
         arm: np.sort(100 * own["success"].to_numpy())

@@ -35,13 +35,14 @@ _PANELS = (
 def world_model(subject: Subject) -> Figure | None:
     """Dynamics of the world-model term, and next-observation prediction on the fixed transitions, by update."""
     results, style = subject.results, subject.looks
-    metrics = subject.of(results.metrics)
+    metrics = subject.of("metrics")
     if metrics.empty:
         return None
-    fixed, window = subject.of(results.fixed_transitions), window_of(metrics)
+    fixed, window = subject.of("fixed_transitions"), window_of(metrics)
     trained = set(results.runs["arm"][results.runs["world_model"].fillna(False).astype(bool)])
     bands = len(results.arms) <= TOGETHER
-    drawn = [arm for arm, _ in by_arm(metrics, results.arms)]
+    parts = {False: by_arm(metrics, results.arms), True: by_arm(fixed, results.arms)}
+    drawn = [arm for arm, _ in parts[False]]
     rows, columns = (2, 3) if subject.wide else (3, 2)
     per_legend_row = 5 if subject.wide else 2
     figure = subject.figure(0.5 + 1.2 * rows + 0.16 * (1 + len(drawn) // per_legend_row))
@@ -49,7 +50,7 @@ def world_model(subject: Subject) -> Figure | None:
     for axes, panel in zip(grid.flat, _PANELS, strict=True):
         curves = {
             arm: curve(rows, panel.column, 1 if panel.fixed else window)
-            for arm, rows in by_arm(fixed if panel.fixed else metrics, results.arms)
+            for arm, rows in parts[panel.fixed]
             if arm in trained or not panel.only_trained
         }
         for arm, found in curves.items():

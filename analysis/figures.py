@@ -172,7 +172,8 @@ FIGURES: dict[str, Drawing] = {
         "one and the same probabilities. Curves: on tokens of a probability of at most p, before training; CMAE has "
         "none above \N{GREEK SMALL LETTER RHO}. Bars: on noisy tokens, names that the context does not hold and no "
         f"policy could foretell; mean over seeds, dots: seeds, whiskers: 95 % t interval, from {BAND_SEEDS} seeds on. "
-        "Grey: the share of the tokens themselves.",
+        "Grey: the share of the tokens themselves. The two need not agree: CMAE takes weight off tokens of very low p, "
+        "but its share on new names can be above CE's: it also drops every token above \N{GREEK SMALL LETTER RHO}.",
     ),
     "efficiency": Drawing(
         efficiency,

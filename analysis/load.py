@@ -67,7 +67,7 @@ class Results:
 
     def done(self, condition: str | None = None) -> pd.DataFrame:
         """The planned runs whose result stands; of one condition, or of all."""
-        return self._done if condition is None else self._done_under.get(condition, self._done.iloc[:0])
+        return self._done if condition is None else self._done_under.get(condition, self._no_run)
 
     def run_ids(self, condition: str, arm: str) -> tuple[str, ...]:
         """The finished runs of one arm under one condition, in the order of the plan."""
@@ -75,7 +75,11 @@ class Results:
 
     def done_of(self, condition: str, arm: str) -> pd.DataFrame:
         """The finished runs of one arm under one condition."""
-        return self._done_of.get((condition, arm), self._done.iloc[:0])
+        return self._done_of.get((condition, arm), self._no_run)
+
+    @cached_property
+    def _no_run(self) -> pd.DataFrame:
+        return self._done.iloc[:0]
 
     @cached_property
     def _done(self) -> pd.DataFrame:
@@ -91,7 +95,11 @@ class Results:
 
     def metrics_of(self, condition: str, arm: str) -> pd.DataFrame:
         """The metrics of an arm's finished runs."""
-        return self._metrics_of.get((condition, arm), self.metrics.iloc[:0])
+        return self._metrics_of.get((condition, arm), self._no_metrics)
+
+    @cached_property
+    def _no_metrics(self) -> pd.DataFrame:
+        return self.metrics.iloc[:0]
 
     @cached_property
     def _metrics_of(self) -> dict[tuple[str, str], pd.DataFrame]:
@@ -100,12 +108,23 @@ class Results:
 
     def run_means(self, condition: str, arm: str) -> pd.DataFrame:
         """Mean of every metric over the updates that recorded it, one row a finished run of the arm, by run id."""
-        return self._run_means.get((condition, arm), self.metrics.iloc[:0].drop(columns=["arm", "condition"]))
+        return self._run_means.get((condition, arm), self._no_metrics)
 
     @cached_property
     def _run_means(self) -> dict[tuple[str, str], pd.DataFrame]:
         means = self.metrics.drop(columns=["arm", "condition"]).groupby("run_id", sort=False).mean()
         return {place: means.reindex(sorted(runs["run_id"])) for place, runs in self._done_of.items()}
+
+    def under(self, name: str, condition: str) -> pd.DataFrame:
+        """The rows of one condition in the frame of that name; rows of a large frame are told apart once."""
+        whole: pd.DataFrame = getattr(self, name)
+        if name not in self._under:
+            self._under[name] = {str(own): rows for own, rows in whole.groupby("condition")}
+        return self._under[name].get(condition, whole.iloc[:0])
+
+    @cached_property
+    def _under(self) -> dict[str, dict[str, pd.DataFrame]]:
+        return {}
 
     def planned(self, condition: str, arm: str) -> int:
         """How many seeds of an arm the plan has."""

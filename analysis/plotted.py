@@ -45,16 +45,21 @@ def plotted(figure: Figure | RecordedFigure) -> pd.DataFrame:
     at x; a bar reaches from low to high at the height y (at x, where it stands upright); an interval has its mean in
     x and y, and its ends in low and high.
     """
-    rows: list[tuple[Any, ...]] = []
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     panels: Iterable[Axes | RecordedAxes] = figure.axes
     for panel, axes in enumerate((axes for axes in panels if axes.get_visible()), start=1):
         title = " ".join(axes.get_title(loc="left").split())
         artists = axes.artists() if isinstance(axes, RecordedAxes) else _artists(axes)
         for number, artist in enumerate(artists, start=1):
-            for point, numbers in enumerate(artist.points, start=1):
-                rows.append((panel, title, number, artist.series, artist.form, point, *numbers))
-    data = pd.DataFrame(rows, columns=list(COLUMNS))
-    return data.astype(dict.fromkeys(("x", "y", "low", "high"), "float64"))
+            many = len(artist.points)
+            said = (panel, title, number, artist.series, artist.form)
+            for name, value in zip(COLUMNS, said, strict=False):
+                columns[name] += [value] * many
+            columns["point"] += range(1, many + 1)
+            for name, values in zip(COLUMNS[-4:], zip(*artist.points, strict=True), strict=False):
+                columns[name] += values
+    data = pd.DataFrame(columns)
+    return data.astype(dict.fromkeys(COLUMNS[-4:], "float64"))
 
 
 def _artists(axes: Axes) -> Iterator[Recorded]:

@@ -6,8 +6,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
-from itertools import compress
+from itertools import chain, compress
 from operator import itemgetter
 from typing import Any
 
@@ -62,7 +63,8 @@ def metrics_table(records: Sequence[Record]) -> tuple[Table, list[str]]:
     Raises ValueError where the updates are not 1, 2, 3, ... or a value cannot be right.
     """
     columns = _without_key(METRICS)
-    values = _columns(records, columns, source="metrics.jsonl") | _others(records, columns)
+    held = _held(records)
+    values = _columns(held, records, columns, source="metrics.jsonl") | _others(held, records, columns)
     metrics = checked_columns(values, columns, source="metrics.jsonl")
     if not np.array_equal(metrics["update"], np.arange(1, len(records) + 1)):
         raise ValueError("metrics.jsonl does not hold updates 1, 2, 3, ... once each")
@@ -80,7 +82,7 @@ def metrics_table(records: Sequence[Record]) -> tuple[Table, list[str]]:
 def episodes_table(records: Sequence[Record]) -> Table:
     """The columns of `episodes.jsonl`. Raises ValueError where an episode is there twice or a value cannot be right."""
     columns = _without_key(EPISODES)
-    values = _columns(records, {**columns, "seed": "int64"}, source="episodes.jsonl")
+    values = _columns(_held(records), records, {**columns, "seed": "int64"}, source="episodes.jsonl")
     values["episode_seed"] = values.pop("seed")
     values["task_type"] = [
         TASK_TYPES.get(kind, kind) if isinstance(kind, str) else kind for kind in values["task_type"]
@@ -181,18 +183,21 @@ def _without_key(columns: Columns) -> Columns:
     return {name: dtype for name, dtype in columns.items() if name not in RUN_KEY}
 
 
-def _columns(records: Sequence[Record], columns: Columns, *, source: str) -> dict[str, Sequence[Any]]:
+def _columns(held: Held, records: Sequence[Record], columns: Columns, *, source: str) -> Held:
     """The values of `columns`, None where one is missing; `group.name` is the value `name` of the object `group`.
 
-    Raises ValueError where a group is something else than an object.
+    `held`: what `_held` finds in `records`. Raises ValueError where a group is something else than an object.
     """
-    values: dict[str, Sequence[Any]] = {}
+    values: Held = {}
+    nothing = [None] * len(records)
     for group, names in _by_group(tuple(columns)).items():
-        parts = [record.get(group, {}) for record in records] if group else records
-        if not {dict}.issuperset(map(type, parts)):
-            raise ValueError(f"{source}: {group} is no group of values in every record")
-        dotted = [f"{group}.{name}" for name in names] if group else names
-        values |= zip(dotted, _values(parts, names), strict=True)
+        found = held
+        if group:
+            parts = _parts(held, records, group)
+            if not {dict}.issuperset(map(type, parts)):
+                raise ValueError(f"{source}: {group} is no group of values in every record")
+            found = _held(parts)
+        values |= {f"{group}.{name}" if group else name: found.get(name, nothing) for name in names}
     return {column: values[column] for column in columns}
 
 
@@ -206,37 +211,38 @@ def _by_group(columns: tuple[str, ...]) -> dict[str, list[str]]:
     return groups
 
 
-def _values(parts: Sequence[Record], names: Sequence[str]) -> list[Sequence[Any]]:
-    """The values of each name. Nearly always all records have the same names: then no value is looked up in Python."""
-    held = set().union(*parts)
-    there = [name for name in names if name in held]
-    columns: dict[str, Sequence[Any]] = dict.fromkeys(names, [None] * len(parts))
-    if len(there) > 1 and (rows := _picked(parts, there)):
-        columns |= zip(there, zip(*rows, strict=True), strict=True)
-    else:
-        columns |= {name: [part.get(name) for part in parts] for name in there}
-    return list(columns.values())
+Held = dict[str, Sequence[Any]]
+"""Name -> the value of each record, None where it lacks the name."""
 
 
-def _picked(parts: Sequence[Record], names: Sequence[str]) -> list[tuple[Any, ...]]:
-    """The values of `names` of each part; nothing where a part lacks one."""
-    try:
-        return list(map(itemgetter(*names), parts))
-    except KeyError:
-        return []
+def _held(parts: Sequence[Record]) -> Held:
+    """Everything that the parts hold. Nearly always all have the same names: then no value is looked up in Python."""
+    names = list(parts[0]) if parts else []
+    if len(names) > 1 and {len(names)}.issuperset(map(len, parts)):
+        with suppress(KeyError):
+            return dict(zip(names, zip(*map(itemgetter(*names), parts), strict=True), strict=True))
+    every = dict.fromkeys(chain.from_iterable(parts))
+    return {name: [part.get(name) for part in parts] for name in every}
 
 
-def _others(records: Sequence[Record], columns: Columns) -> dict[str, list[Any]]:
-    """Numbers that the records hold beyond `columns`, by column, None where one is missing."""
+def _parts(held: Held, records: Sequence[Record], group: str) -> Sequence[Any]:
+    """The group of each record, empty where it has none."""
+    parts = held.get(group, [None])
+    return [record.get(group, {}) for record in records] if None in parts else parts
+
+
+def _others(held: Held, records: Sequence[Record], columns: Columns) -> Held:
+    """Numbers that the records hold beyond `columns`, by column."""
     groups = {name.partition(".")[0] for name in columns}
-    names = sorted(set().union(*records))
-    plain = [name for name in names if "." not in name and name not in {*columns, *RUN_KEY, *groups}]
-    found = {name: [record.get(name) for record in records] for name in plain}
-    for group in names:
-        parts = [] if group in columns else [record.get(group, {}) for record in records]
+    plain = [name for name in sorted(held) if "." not in name and name not in {*columns, *RUN_KEY, *groups}]
+    found: Held = {name: held[name] for name in plain}
+    for group in sorted(held):
+        if group in columns or dict not in set(map(type, held[group])):
+            continue
+        parts = _parts(held, records, group)
         if {dict}.issuperset(map(type, parts)):
-            inner = [name for name in sorted(set().union(*parts)) if f"{group}.{name}" not in columns]
-            found |= {f"{group}.{name}": [part.get(name) for part in parts] for name in inner}
+            inner = _held(parts)
+            found |= {f"{group}.{name}": inner[name] for name in sorted(inner) if f"{group}.{name}" not in columns}
     numbers = {int, float, type(None)}
     return {
         name: values for name, values in found.items() if name not in columns and numbers.issuperset(map(type, values))

@@ -15,6 +15,8 @@ from analysis.load import Results
 from analysis.statistics import Interval, t_interval
 from analysis.words import MARK_NOTE, NOTHING, estimate, mean_and_range, number
 
+_TOKENS = ("prompt", "action", "observation")
+
 
 def world_model(results: Results) -> Grid:
     """Next-observation prediction on the fixed transitions, and the term's dynamics, averaged over updates."""
@@ -69,6 +71,7 @@ def cost(results: Results) -> Grid:
     behind: list[tuple[str, ...]] = []
     origins, doubts = Origins(results), []
     headings: dict[int, str] = {}
+    spent = results.metrics.groupby("run_id")[[f"tokens.{part}" for part in _TOKENS]].sum(min_count=1)
     for condition in results.conditions:
         if condition:
             headings[len(rows)] = condition
@@ -78,9 +81,7 @@ def cost(results: Results) -> Grid:
             behind.append(results.run_ids(condition, arm))
             planned = results.planned(condition, arm)
             doubts.append(origins.marks(behind[-1], planned=planned, mixed_games=False))
-            tokens = metrics.groupby("run_id")[["tokens.prompt", "tokens.action", "tokens.observation"]].sum(
-                min_count=1
-            )
+            tokens = spent.reindex(sorted(behind[-1]))
             rows.append(
                 (
                     arm,
@@ -98,7 +99,7 @@ def cost(results: Results) -> Grid:
             )
     columns = (
         *("Arm", "Runs", "Predicted", "Measured (range)", "Training", "Evaluation", "Rest"),
-        *("s/update", "rollout", "train", "ktok prompt", "action", "observation"),
+        *("s/update", "rollout", "train", "ktok prompt", *_TOKENS[1:]),
     )
     caption, said = f"{results.name}: time and tokens", [*_cost_notes(results)]
     said += [f"{notes(doubts)}."] if notes(doubts) else []

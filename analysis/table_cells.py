@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from analysis import honesty
 from analysis.statistics import Interval
-from analysis.words import NOTHING, estimate, number
+from analysis.words import MARK_NOTE, NOTHING, estimate, number
 
 
 class Cell(str):
@@ -61,3 +62,9 @@ def apart(own: Cell, other: Cell) -> Cell:
     cell = printed(own.value - other.value, sign="+")
     cell.published = own.published and other.published
     return cell
+
+
+def marks_note(doubts: Iterable[str]) -> str:
+    """What the signs in a table mean; `doubts`: the names of marks that stand in it."""
+    found = honesty.notes(doubts)
+    return f"{found}; {MARK_NOTE}." if found else f"{MARK_NOTE}."

@@ -1,34 +1,32 @@
-"""Overhead, sensitivity and where the spread comes from: tables of what the paper shows in figures, or not at all."""
+"""Overhead and sensitivity: tables of what the paper shows in figures, or not at all."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
 
 from analysis import honesty
 from analysis.grid import Grid
-from analysis.grouping import Part, grouped
-from analysis.inference import IQM_SEEDS, success_interval
 from analysis.load import Results
 from analysis.published import lookup, model_of, warning
 from analysis.record_frames import ALL
 from analysis.statistics import t_interval
-from analysis.statistics_robust import iqm
-from analysis.statistics_variance import Variance, crossed, nested
-from analysis.table_cells import Cell, apart, measured, of_interval, printed
+from analysis.table_cells import Cell, apart, marks_note, measured, of_interval, printed
 from analysis.table_settings import Setting
-from analysis.words import MARK_NOTE, NOTHING, TO, number
+from analysis.table_variance import variance
+from analysis.words import NOTHING, number
 
 MISSING = Cell(NOTHING, math.nan)
-_MARKED = ("condition", "arm", "marks")
 
 
 def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
     """Time and memory of an update with the world-model term, against the bare algorithm on the same seeds."""
     origins, doubts = honesty.Origins(results), []
+    of = cache(partial(_by_seed, results))
     rows: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
     used: list[Setting] = []
@@ -52,10 +50,10 @@ def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
         marks = origins.marks(runs[-1], planned=planned, mixed_games=False)
         doubts.append(marks)
         time, rows_time = (
-            _ratio(results, setting, bare, column, marks=marks) for column in ("seconds.total", "seconds.train")
+            _ratio(of(setting, column), of(bare, column), marks=marks) for column in ("seconds.total", "seconds.train")
         )
-        own, other = (_by_seed(results, part, "peak_memory_mb") / 1000 for part in (setting, bare))
-        memory = t_interval((own - other).dropna().to_numpy())
+        own, other = (of(part, "peak_memory_mb") for part in (setting, bare))
+        memory = t_interval([own[seed] / 1000 - other[seed] / 1000 for seed in own if seed in other])
         paper = [
             lookup(
                 model_of(setting.model, setting.benchmark),
@@ -72,7 +70,7 @@ def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
             (
                 setting.arm,
                 *(
-                    of_interval(t_interval(_by_seed(results, part, "seconds.total").to_numpy()), marks=marks)
+                    of_interval(t_interval(list(of(part, "seconds.total").values())), marks=marks)
                     for part in (bare, setting)
                 ),
                 *(time, printed(paper[0], sign="+"), apart(time, printed(paper[0])), rows_time),
@@ -87,7 +85,7 @@ def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
         "t interval. Overhead: ratio to the bare algorithm on the same seed in percent, with the t interval of its "
         "logarithm. Episodes differ between arms, and an arm that wins sooner plays fewer turns: these ratios are of "
         "whole runs, not of the term alone.",
-        _marks_note(doubts),
+        marks_note(doubts),
     )
     columns = (
         *("Arm", "Bare s/update", "s/update", "Overhead %", "Published %", "Difference %", "Training phase %"),
@@ -127,98 +125,11 @@ def sensitivity(results: Results, cells: pd.DataFrame, compared: pd.DataFrame) -
         "Success over all episodes after training in percent: mean ± half-width of the 95 % t interval over seeds. "
         "Under each key the runs differ in it alone. The paper shows its sweeps of alpha and rho as figures without "
         "printed values: there is nothing to set beside them.",
-        _marks_note(doubts),
+        marks_note(doubts),
     )
     columns = ("Value", "Arm", "Axes", "All", f"Against {results.reference}", "Seeds")
     caption = f"{results.name}: sensitivity"
     return Grid("sensitivity", caption, columns, tuple(rows), notes, headings, wide=True, runs=tuple(runs))
-
-
-def variance(results: Results, cells: pd.DataFrame) -> Grid:
-    """How much of the spread over seeds is the seeds', and how much is luck of the evaluation's episodes."""
-    after = cells[(cells["phase"] == "after") & (cells["task_type"] == ALL)]
-    marks = {(condition, arm): own for condition, arm, own in zip(*(after[k] for k in _MARKED), strict=True)}
-    episodes = results.episodes[results.episodes["phase"] == "after"]
-    episodes = episodes[episodes["run_id"].isin(results.done()["run_id"])]
-    rows: list[tuple[str, ...]] = []
-    headings: dict[int, str] = {}
-    runs: list[tuple[str, ...]] = []
-    groups = grouped(episodes, ("condition", "arm"), ("seed", "task_id", "task_type", "success"))
-    for condition in results.conditions:
-        for arm in results.arms:
-            own = groups.get((condition, arm))
-            if own is None:
-                continue
-            if condition and condition not in headings.values():
-                headings[len(rows)] = condition
-            runs.append(results.run_ids(condition, arm))
-            found = components_of(own)
-            wins = wins_by_seed(own)
-            interval = success_interval([seed.mean() for seed in wins], [len(seed) for seed in wins])
-            robust = iqm([_by_type(own)])
-            words = number(100 * robust.value, 1)
-            if not math.isnan(robust.low):
-                words += f" ({number(100 * robust.low, 1)}{TO}{number(100 * robust.high, 1)})"
-            rows.append(
-                (
-                    arm,
-                    of_interval(interval, marks=marks[condition, arm], factor=100),
-                    *(_points(part) for part in (found.total, found.seed, found.episode)),
-                    Cell(number(100 * found.share, 0), 100 * found.share),
-                    found.layout or NOTHING,
-                    Cell(words, 100 * robust.value, 100 * robust.low, 100 * robust.high),
-                    str(len(wins)),
-                )
-            )
-    notes = (
-        "Success over all episodes after training, in percent. SD over seeds: of the seeds' means; it is made of "
-        "what the seeds differ in (seed) and of luck of the episodes (episode), which more episodes a seed would "
-        "shrink. Crossed: all seeds played the same games, whose difficulty is in neither; nested: they did not, and "
-        "it counts as luck. With few seeds the parts are rough: a seed part of 0.0 says that the episodes alone "
-        "explain the spread.",
-        "IQM: interquartile mean over seeds and task types; its bootstrap interval is printed from "
-        f"{IQM_SEEDS} seeds on, because it covers too little below (docs/statistics.md).",
-        _marks_note(marks.values()),
-    )
-    columns = ("Arm", "All", "SD over seeds", "Seed", "Episode", "Seed's share %", "Layout", "IQM", "Seeds")
-    caption = f"{results.name}: seeds and episodes"
-    return Grid("variance", caption, columns, tuple(rows), notes, headings, wide=True, runs=tuple(runs))
-
-
-def components_of(episodes: Part) -> Variance:
-    """The variance components of one arm's evaluation: crossed where every seed played each game once.
-
-    `episodes`: the columns seed, task_id and success.
-    """
-    wins = wins_by_seed(episodes, order="task_id")
-    tasks = [frozenset(episodes["task_id"][own]) for own in _places(episodes["seed"])]
-    if len(set(tasks)) == 1 and all(len(own) == len(tasks[0]) for own in wins):
-        return crossed(np.array(wins))
-    return nested(wins_by_seed(episodes))
-
-
-def wins_by_seed(episodes: Part, order: str = "") -> list[np.ndarray]:
-    """Success (0 or 1) of each seed's episodes, seeds in ascending order; episodes as they come, or in that order."""
-    places = _places(episodes["seed"])
-    if order:
-        places = [own[np.argsort(episodes[order][own], kind="stable")] for own in places]
-    return [episodes["success"][own].astype("float64") for own in places]
-
-
-def _places(values: np.ndarray) -> list[np.ndarray]:
-    """Where each distinct value stands, in the order of the values."""
-    found, codes = np.unique(values, return_inverse=True)
-    return [np.flatnonzero(codes == code) for code in range(len(found))]
-
-
-def _by_type(episodes: Part) -> np.ndarray:
-    """Success of each seed (rows) on each task type (columns); seeds that did not play all types are left out."""
-    seeds, row = np.unique(episodes["seed"], return_inverse=True)
-    types, column = np.unique(episodes["task_type"], return_inverse=True)
-    played, won = np.zeros((2, len(seeds), len(types)))
-    np.add.at(played, (row, column), 1)
-    np.add.at(won, (row, column), episodes["success"])
-    return np.asarray((won / np.maximum(played, 1))[(played > 0).all(axis=1)])
 
 
 def measure_tables(
@@ -233,32 +144,26 @@ def measure_tables(
     return {name: grid for name, grid in found.items() if grid.rows}
 
 
-def _marks_note(doubts: Iterable[str]) -> str:
-    """What the signs in a table mean; `doubts`: the names of marks that stand in it."""
-    found = honesty.notes(doubts)
-    return f"{found}; {MARK_NOTE}." if found else f"{MARK_NOTE}."
-
-
-def _points(sd: float) -> Cell:
-    return Cell(number(100 * sd, 1), 100 * sd)
-
-
 def _gap(gap: str) -> str:
     return "" if gap == "different games" else gap
 
 
-def _by_seed(results: Results, setting: Setting, column: str) -> pd.Series:
-    """Mean over a run's updates, by seed; runs that did not record it are left out."""
+BySeed = dict[int, float]
+"""Seed -> its value, seeds in ascending order."""
+
+
+def _by_seed(results: Results, setting: Setting, column: str) -> BySeed:
+    """Mean over a run's updates; runs that did not record it are left out."""
     means = results.run_means(setting.condition, setting.arm)
-    values = pd.Series(means[column].to_numpy(), index=means["seed"].to_numpy()).sort_index()
-    return values.dropna()
+    pairs = sorted(zip(means["seed"].tolist(), means[column].tolist(), strict=True))
+    return {seed: value for seed, value in pairs if not math.isnan(value)}
 
 
-def _ratio(results: Results, setting: Setting, bare: Setting, column: str, *, marks: str) -> Cell:
+def _ratio(own: BySeed, other: BySeed, *, marks: str) -> Cell:
     """How much longer in percent: geometric mean over the seeds of both, with the t interval of the logarithm."""
-    own, other = (_by_seed(results, part, column) for part in (setting, bare))
-    shared = [seed for seed in own.index if seed in other.index and own[seed] > 0 and other[seed] > 0]
-    interval = t_interval(np.log(own[shared].to_numpy() / other[shared].to_numpy()))
+    shared = [(own[seed], other[seed]) for seed in own if seed in other and own[seed] > 0 and other[seed] > 0]
+    longer, base = np.array(shared).reshape(-1, 2).T
+    interval = t_interval(np.log(longer / base))
     value, low, high = (
         100 * math.expm1(interval.mean + sign * (interval.half_width if sign else 0.0)) for sign in (0, -1, 1)
     )

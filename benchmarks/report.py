@@ -2,7 +2,7 @@
 
 python benchmarks/report.py
 
-Each sweep is written into a temporary folder, about 0.3 MB a run, and removed at the end.
+Each sweep is written into a temporary folder, about 0.4 MB a run, and removed at the end.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import orjson
 
 from paw_bench.config.schema import RunConfig
+from paw_bench.evaluation.probabilities import histogram
 
 ARMS, UPDATES, GAMES = 10, 150, 140
 SHAPES = {"10 arms x 100 seeds": (1, 100), "10 arms x 10 values of an axis x 10 seeds": (10, 10)}
@@ -131,19 +132,20 @@ def make_run(path: Path, run: Record, arm: int, rng: np.random.Generator, begin:
     fixed = {
         "set_hash": PANEL,
         "transitions": 337,
-        "tokens": 4518,
+        "tokens": TOKENS,
         "perplexity": 1.47,
         "accuracy": 0.86,
         "loss_mae": 0.17,
     }
-    nll = rng.uniform(0.3, 0.4, 2).tolist()
-    lines(path / "fixed_transitions.jsonl", [{"phase": p, "nll": n, **fixed} for p, n in zip(PHASES, nll, strict=True)])
+    measured = [{"nll": nll, "probabilities": probabilities(rng)} for nll in rng.uniform(0.3, 0.4, 2).tolist()]
+    lines(path / "fixed_transitions.jsonl", [{"phase": p, **fixed, **m} for p, m in zip(PHASES, measured, strict=True)])
+    lines(path / "samples.jsonl", [sample(phase, run) for phase in PHASES for _ in range(3)])
     wins = rng.random((2, GAMES)) < np.array([[0.2], [0.3 + 0.04 * arm]])
     lines(
         path / "episodes.jsonl",
         [record for phase, won in zip(PHASES, wins, strict=True) for record in episodes(phase, won, run)],
     )
-    names = ("config.json", "metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl")
+    names = ("config.json", "metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl", "samples.jsonl")
     files = {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in names}
     seconds = {"training": 2250.0, "evaluation": 47.0, "total": 2300.0}
     result = {"run_id": run["run_id"], "status": "done", "updates": UPDATES, "seconds": seconds, "attempts": 1}
@@ -152,6 +154,25 @@ def make_run(path: Path, run: Record, arm: int, rng: np.random.Generator, begin:
 
 
 PHASES = ("before", "after")
+TOKENS = 4518
+"""Of the fixed transitions."""
+
+
+def probabilities(rng: np.random.Generator) -> Record:
+    """A histogram of the fixed transitions' tokens; a tenth is noisy."""
+    noisy = np.arange(TOKENS) < TOKENS // 10
+    p = np.where(noisy, rng.random(TOKENS) ** 2, rng.random(TOKENS) ** 0.2)
+    return histogram(p, np.full(TOKENS, 1 / TOKENS), noisy, rho=0.2)
+
+
+def sample(phase: str, run: Record) -> Record:
+    """An episode word by word, as long as a real one."""
+    reply = {"tokens": ["go to", " drawer 4", "<|end|>"], "entropy": [0.004, 3.123, 0.002]}
+    observation = {"tokens": ["You arrive at", " drawer 4", ". ", "It", " is", " closed", "."], "surprise": [0.125] * 7}
+    turn = {"action": "go to drawer 4", "valid": True, "accepted": True, "reward": 0.0, "penalty": 0.0}
+    turns = [{**turn, "reply": reply, "observation": observation}] * 18
+    head = {"phase": phase, "chosen": "first of the panel", "task_id": "game-0", "task_type": TYPES[0]}
+    return {**head, "seed": run["seed"], "success": False, "reward": 0.0, "prompt": "put a vase", "turns": turns}
 
 
 def metrics(arm: int, rng: np.random.Generator, begin: float) -> list[Record]:

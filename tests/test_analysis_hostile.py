@@ -2,6 +2,7 @@
 
 import json
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def text(content: str) -> Callable[[Path], None]:
 FILES = {
     "a result of 1 GB": ("result.json", sparse, "result.json: has 1,000 MB, no such file has more than 8"),
     "metrics of 1 GB": ("metrics.jsonl", sparse, "metrics.jsonl: has 1,000 MB"),
+    "episodes of 1 GB": ("episodes.jsonl", sparse, "episodes.jsonl: has 1,000 MB"),
+    "samples of 1 GB": ("samples.jsonl", sparse, "samples.jsonl: has 1,000 MB"),
     "a journal of 1 GB": ("journal.jsonl", sparse, "journal.jsonl: has 1,000 MB"),
     "a result that links to itself": ("result.json", loop, "result.json: is a symbolic link that leads in a circle"),
     "episodes that never end": ("episodes.jsonl", pipe, "episodes.jsonl: is no regular file"),
@@ -215,6 +218,17 @@ def test_a_hostile_plan_is_refused_in_one_line(sweep: Sweep, change, message: st
         load(sweep.path)
     assert message in refusal.value.problem
     assert refusal.value.problem.isprintable()
+
+
+def test_files_of_1_gb_take_no_memory(sweep: Sweep) -> None:
+    for seed, name in enumerate(("result.json", "episodes.jsonl")):
+        sparse(sweep.folder("paw", seed) / name)
+    tracemalloc.start()
+    try:
+        assert len(load(sweep.path).problems) == 2
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_plan_of_1_gb_is_refused(sweep: Sweep) -> None:

@@ -25,8 +25,9 @@ from analysis.published import lookup, model_of
 from analysis.table_cells import Cell
 from analysis.table_forms import FORMS
 from analysis.table_layouts import paper_tables
-from analysis.table_measures import components_of, measure_tables
+from analysis.table_measures import measure_tables
 from analysis.table_settings import Setting, settings, variant_of
+from analysis.table_variance import components_of
 from paw_bench.config.merge import merge
 from paw_bench.config.presets import presets
 from paw_bench.config.world_model import WorldModelConfig

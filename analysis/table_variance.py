@@ -1,0 +1,111 @@
+"""Where the spread over seeds comes from, as a table."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from analysis.grid import Grid
+from analysis.grouping import Part, grouped
+from analysis.inference import IQM_SEEDS, success_interval
+from analysis.load import Results
+from analysis.record_frames import ALL
+from analysis.statistics_robust import iqm
+from analysis.statistics_variance import Variance, crossed, nested
+from analysis.table_cells import Cell, marks_note, of_interval
+from analysis.words import NOTHING, TO, number
+
+_MARKED = ("condition", "arm", "marks")
+
+
+def variance(results: Results, cells: pd.DataFrame) -> Grid:
+    """How much of the spread over seeds is the seeds', and how much is luck of the evaluation's episodes."""
+    after = cells[(cells["phase"] == "after") & (cells["task_type"] == ALL)]
+    marks = {(condition, arm): own for condition, arm, own in zip(*(after[k] for k in _MARKED), strict=True)}
+    episodes = results.episodes[results.episodes["phase"] == "after"]
+    episodes = episodes[episodes["run_id"].isin(results.done()["run_id"])]
+    rows: list[tuple[str, ...]] = []
+    headings: dict[int, str] = {}
+    runs: list[tuple[str, ...]] = []
+    groups = grouped(episodes, ("condition", "arm"), ("seed", "task_id", "task_type", "success"))
+    for condition in results.conditions:
+        for arm in results.arms:
+            own = groups.get((condition, arm))
+            if own is None:
+                continue
+            if condition and condition not in headings.values():
+                headings[len(rows)] = condition
+            runs.append(results.run_ids(condition, arm))
+            found = components_of(own)
+            wins = wins_by_seed(own)
+            interval = success_interval([seed.mean() for seed in wins], [len(seed) for seed in wins])
+            robust = iqm([_by_type(own)])
+            words = number(100 * robust.value, 1)
+            if not math.isnan(robust.low):
+                words += f" ({number(100 * robust.low, 1)}{TO}{number(100 * robust.high, 1)})"
+            rows.append(
+                (
+                    arm,
+                    of_interval(interval, marks=marks[condition, arm], factor=100),
+                    *(_points(part) for part in (found.total, found.seed, found.episode)),
+                    Cell(number(100 * found.share, 0), 100 * found.share),
+                    found.layout or NOTHING,
+                    Cell(words, 100 * robust.value, 100 * robust.low, 100 * robust.high),
+                    str(len(wins)),
+                )
+            )
+    notes = (
+        "Success over all episodes after training, in percent. SD over seeds: of the seeds' means; it is made of "
+        "what the seeds differ in (seed) and of luck of the episodes (episode), which more episodes a seed would "
+        "shrink. Crossed: all seeds played the same games, whose difficulty is in neither; nested: they did not, and "
+        "it counts as luck. With few seeds the parts are rough: a seed part of 0.0 says that the episodes alone "
+        "explain the spread.",
+        "IQM: interquartile mean over seeds and task types; its bootstrap interval is printed from "
+        f"{IQM_SEEDS} seeds on, because it covers too little below (docs/statistics.md).",
+        marks_note(marks.values()),
+    )
+    columns = ("Arm", "All", "SD over seeds", "Seed", "Episode", "Seed's share %", "Layout", "IQM", "Seeds")
+    caption = f"{results.name}: seeds and episodes"
+    return Grid("variance", caption, columns, tuple(rows), notes, headings, wide=True, runs=tuple(runs))
+
+
+def components_of(episodes: Part) -> Variance:
+    """The variance components of one arm's evaluation: crossed where every seed played each game once.
+
+    `episodes`: the columns seed, task_id and success.
+    """
+    wins = wins_by_seed(episodes, order="task_id")
+    tasks = [frozenset(episodes["task_id"][own]) for own in _places(episodes["seed"])]
+    if len(set(tasks)) == 1 and all(len(own) == len(tasks[0]) for own in wins):
+        return crossed(np.array(wins))
+    return nested(wins_by_seed(episodes))
+
+
+def wins_by_seed(episodes: Part, order: str = "") -> list[np.ndarray]:
+    """Success (0 or 1) of each seed's episodes, seeds in ascending order; episodes as they come, or in that order."""
+    places = _places(episodes["seed"])
+    if order:
+        places = [own[np.argsort(episodes[order][own], kind="stable")] for own in places]
+    return [episodes["success"][own].astype("float64") for own in places]
+
+
+def _places(values: np.ndarray) -> list[np.ndarray]:
+    """Where each distinct value stands, in the order of the values."""
+    found, codes = np.unique(values, return_inverse=True)
+    return [np.flatnonzero(codes == code) for code in range(len(found))]
+
+
+def _by_type(episodes: Part) -> np.ndarray:
+    """Success of each seed (rows) on each task type (columns); seeds that did not play all types are left out."""
+    seeds, row = np.unique(episodes["seed"], return_inverse=True)
+    types, column = np.unique(episodes["task_type"], return_inverse=True)
+    played, won = np.zeros((2, len(seeds), len(types)))
+    np.add.at(played, (row, column), 1)
+    np.add.at(won, (row, column), episodes["success"])
+    return np.asarray((won / np.maximum(played, 1))[(played > 0).all(axis=1)])
+
+
+def _points(sd: float) -> Cell:
+    return Cell(number(100 * sd, 1), 100 * sd)
