@@ -12,9 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
-from analysis.statistics import CONFIDENCE
+from analysis.statistics import CONFIDENCE, t_quantile
 from analysis.statistics_power import POWER, detectable
 
 SUCCESS = 0.5
@@ -54,8 +53,7 @@ def expected(*, seeds: int, games: int, tests: int, finished: Iterable[Sequence[
     sd = math.sqrt(pooled) if measured else model_sd(games)
     half_width = difference = math.nan
     if seeds > 1:
-        quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2, seeds - 1))
-        half_width = quantile * _mean_of_sample_sd(seeds) * sd / math.sqrt(seeds)
+        half_width = t_quantile(0.5 + CONFIDENCE / 2, seeds - 1) * _mean_of_sample_sd(seeds) * sd / math.sqrt(seeds)
         difference = detectable(sd * math.sqrt(2 / seeds), seeds - 1, tests=max(1, tests))
     return Power(seeds, games, tests, sd, runs if measured else 0, half_width, difference)
 

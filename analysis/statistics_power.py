@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy import special
@@ -23,8 +24,6 @@ def detectable(error: float, df: float, *, tests: int = 1, power: float = POWER)
     """
     if not (error > 0 and df > 0):
         return math.nan
-    from scipy import optimize  # here: most commands compare nothing, and its import takes longer than they do
-
     critical = t_quantile(1 - SIGNIFICANCE / tests / 2, df)
 
     # P(|Z + shift| > critical * chi / sqrt(df)), by quadrature over the quantiles of chi: scipy's noncentral t gives
@@ -37,7 +36,18 @@ def detectable(error: float, df: float, *, tests: int = 1, power: float = POWER)
     upper = 2.0 * critical
     while missing(upper) < 0:
         upper *= 2
-    return error * float(optimize.brentq(missing, 0.0, upper, xtol=1e-10))
+    return error * _root(missing, upper)
+
+
+def _root(function: Callable[[float], float], upper: float) -> float:
+    """Where an increasing function that is negative at 0 crosses zero, to the last digit: by halving.
+
+    Importing scipy.optimize for it takes longer than most commands that ask this take altogether.
+    """
+    lower = 0.0
+    while lower < (middle := (lower + upper) / 2) < upper:
+        lower, upper = (lower, middle) if function(middle) >= 0 else (middle, upper)
+    return middle
 
 
 def detectable_difference(result: Difference, *, tests: int) -> float:

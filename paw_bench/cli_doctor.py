@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from paw_bench.config.load import load_experiment_file
@@ -25,6 +25,7 @@ from paw_bench.sweep.sbatch import Shape, SlurmLauncher
 _NODE_COMMAND = (*RUN_COMMAND[:-1], "doctor-node")
 _STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim"}
 _WORD_WIDTH = 9
+_INDENT = 2
 
 
 def doctor(
@@ -50,9 +51,9 @@ def doctor(
         places["Slurm"] = [_profile_check(profile_file, shapes, launcher)]
         _show(console, "Slurm", places["Slurm"])
         for shape in shapes if not any_failed({"": places["Slurm"]}) else ():
-            place = f"a node for {_words(shape)}"
+            place = f"{'a node' if shape.nodes == 1 else f'the first of {shape.nodes} nodes'} for {_words(shape)}"
             console.print(f"waiting for {place} (Ctrl-C cancels the job)", style="dim", highlight=False)
-            gpus = Wanted(**{**asdict(wanted), "gpus": shape.gpus})
+            gpus = Wanted(**{**asdict(wanted), "gpus": shape.gpus_a_node})
             places[place] = ask_node(gpus, shape, launcher, _NODE_COMMAND)
             _show(console, place, places[place])
     if as_json:
@@ -109,8 +110,11 @@ def _show(console: Console, place: str, checks: Sequence[Check]) -> None:
     console.print(Text(place, style="bold"))
     for check in checks:
         word = Text("-" if check.state == "skipped" else check.state, style=_STYLES[check.state])
-        word.pad_right(_WORD_WIDTH - len(word))
-        console.print(Text.assemble("  ", word, f"{check.name}: {check.found}"), highlight=False, soft_wrap=True)
-        if check.remedy:
-            remedy = Text(f"remedy: {check.remedy}")
-            console.print(Padding(remedy, (0, 0, 0, 2 + _WORD_WIDTH)), highlight=False, soft_wrap=True)
+        lines = [f"{check.name}: {check.found}", *([f"remedy: {check.remedy}"] if check.remedy else [])]
+        # A file or a pipe gets whole lines: they are searched, not looked at.
+        width = max(20, console.width - _INDENT - _WORD_WIDTH) if console.is_terminal else sys.maxsize
+        for number, line in enumerate(Text("\n".join(lines)).wrap(console, width)):
+            beside = word if number == 0 else Text()
+            beside.pad_right(_WORD_WIDTH - len(beside))
+            line.rstrip()
+            console.print(Text.assemble(" " * _INDENT, beside, line), highlight=False, soft_wrap=True)

@@ -51,7 +51,8 @@ def finished(sweeping: Sweeping) -> RunDirectory:
     planned = plan(load_experiment_file(sweeping.file)).runs[0]
     info = RunInfo(planned.run_id, "tiny", planned.arm, planned.axes, planned.seed)
     run = RunDirectory.create(sweeping.sweep.run_path(planned.run_id), info, planned.config)
-    run.publish_result({"updates": 6, "evaluation": {"after": {"success": 0.5}}, "seconds": {"total": 60.0}})
+    seconds = {"training": 40.0, "evaluation": 20.0, "total": 60.0}
+    run.publish_result({"updates": 6, "evaluation": {"after": {"success": 0.5}}, "seconds": seconds})
     return run
 
 
@@ -106,10 +107,10 @@ def test_a_mistake_is_one_readable_block_and_exit_code_2(
 
 def test_what_this_machine_lacks_is_said_before_anything_is_written(sweeping: Sweeping) -> None:
     called = call(
-        "sweep", sweeping.file, "--set", "execution.gpus=64", "--set", "execution.device=cuda", cwd=sweeping.folder
+        "sweep", sweeping.file, "--set", "execution.gpus=16", "--set", "execution.device=cuda", cwd=sweeping.folder
     )
     assert called.returncode == 2
-    assert "64 GPUs for each run" in called.stderr
+    assert "16 GPUs for each run" in called.stderr
     assert not (sweeping.folder / "results").exists()
 
 

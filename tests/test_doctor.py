@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 from experiment_files import ARMS, HEAD, SEEDS, write
+from rich.console import Console
 from sweeping import Sweeping
 
+from paw_bench import cli_doctor
 from paw_bench.config.load import load_experiment_file
 from paw_bench.config.profile import ClusterProfile
 from paw_bench.errors import UserError
@@ -151,3 +154,14 @@ def test_models_are_looked_for_where_the_profile_says_before_anything_is_submitt
     finally:
         del os.environ["DOCTOR_TEST"]
     assert "HF_HOME" not in os.environ or os.environ["HF_HOME"] != f"{tmp_path}/hf"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_long_lines_are_wrapped_beside_their_word_on_a_terminal_and_whole_in_a_pipe(terminal: bool) -> None:
+    screen = io.StringIO()
+    check = Check("model", "failed", "not in the cache " * 9, "fetch it " * 12)
+    cli_doctor._show(Console(file=screen, width=80, force_terminal=terminal, color_system=None), "here", [check])
+    _, first, *rest = screen.getvalue().splitlines()
+    assert first.startswith("  failed   model: not in")
+    assert all(line.startswith(" " * 11) and line[11] != " " for line in rest)
+    assert max(map(len, [first, *rest])) <= 80 if terminal else len(rest) == 1

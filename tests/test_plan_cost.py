@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from experiment_files import ARMS, HEAD, load
 
@@ -5,10 +7,11 @@ from paw_bench.config.schema import EvaluationConfig
 from paw_bench.errors import ConfigError
 from paw_bench.store.run_directory import RunDirectory, RunInfo
 from paw_bench.store.sweep_directory import SweepDirectory
-from paw_bench.sweep.calibration import Calibration, Speed, load_calibration, shipped_calibration
-from paw_bench.sweep.cost import evaluations, predict
+from paw_bench.sweep.calibration import Calibration, Speed, evaluations, load_calibration, shipped_calibration
+from paw_bench.sweep.cost import predict
 from paw_bench.sweep.describe import plan_json
 from paw_bench.sweep.plan import plan
+from paw_bench.sweep.status import sweep_status
 
 SETTINGS = (
     "base: { algorithm: { groups: 2, group_size: 5, epochs: 3 }, training: { updates: 4 }, "
@@ -90,6 +93,17 @@ def test_gpu_hours_are_known_only_with_a_measurement(tmp_path):
     assert predict(planned, calibration=on_gpu).gpu_hours == pytest.approx(6 * RUN * 2 / 3600)
 
 
+def test_all_processes_of_a_run_count(tmp_path):
+    planned = plan(load(tmp_path, TEXT, "execution.processes=2", "execution.threads=2"))
+    cost = predict(planned, calibration=CALIBRATION)
+    assert cost.hours("core", list(cost.sizes)) == pytest.approx(6 * RUN * 4 / 3600)
+
+
+def test_more_processes_than_rows_are_refused_when_it_is_planned(tmp_path):
+    with pytest.raises(ConfigError, match=r"execution\.processes.*as few as 2 rows, which 3 processes cannot share"):
+        plan(load(tmp_path, TEXT, "execution.processes=3"))
+
+
 def _sweep(folder, planned):
     sweep = SweepDirectory.create(
         folder, name="mine", scale="embedded", source="mine.yaml", text="", plan=plan_json(planned, predict(planned))
@@ -130,6 +144,27 @@ def test_a_finished_run_needs_no_calibration_at_all(tmp_path):
     cost = predict(planned, calibration=Calibration(schema_version=1, entries=[]), sweep_path=sweep.path)
     assert cost.arms["paw"].run_seconds == pytest.approx(31.0)
     assert cost.arms["grpo"].run_seconds == pytest.approx(31.0)
+
+
+def test_an_indexed_run_counts_the_same_without_its_records_being_read(tmp_path):
+    planned = plan(load(tmp_path, TEXT))
+    sweep = _sweep(tmp_path / "sweep", planned)
+    directory = _run(sweep, planned, "paw", 1)
+    directory.new_attempt()
+    for update in range(1, 5):
+        directory.append_metrics({"update": update, "seconds": {"total": update / 2}})
+    for phase in ("before", "update-000002", "after"):
+        directory.journal("evaluation", phase=phase, seconds=5.0)
+    result = {"updates": 4, "evaluation": {"after": {"success": 0.5}}}
+    directory.publish_result({**result, "seconds": {"training": 5.0, "evaluation": 15.0, "total": 22.0}})
+    os.utime(directory.path / "result.json", (1, 1))
+    read = predict(planned, calibration=CALIBRATION, sweep_path=sweep.path)
+    sweep_status(sweep)
+    for name in ("metrics.jsonl", "journal.jsonl"):
+        (directory.path / name).unlink()
+    indexed = predict(planned, calibration=CALIBRATION, sweep_path=sweep.path)
+    assert indexed.run_seconds == pytest.approx(read.run_seconds)
+    assert indexed.sources == read.sources == ("4 updates of this sweep", "embedded on cpu: a machine")
 
 
 def test_a_torn_line_of_a_run_at_work_is_no_matter(tmp_path, recwarn):

@@ -50,6 +50,13 @@ def test_a_node_whose_gpus_are_not_real(sweeping: OnCluster) -> None:
     assert "CUDA_VISIBLE_DEVICES 0" in checks["NVIDIA driver"]["found"]
 
 
+def test_a_run_of_two_nodes_needs_half_of_its_gpus_on_each(sweeping: OnCluster) -> None:
+    sweeping.profile.write_text(sweeping.profile.read_text() + "gpus: 4\nnodes: 2\n")
+    _, checks = doctor(sweeping, "--set", "execution.device=cuda", "--set", "execution.gpus=1")
+    assert " of 2 GPUs (CUDA_VISIBLE_DEVICES " in checks["NVIDIA driver"]["found"]
+    assert checks["job"]["state"] == "ok"
+
+
 def test_what_only_the_node_lacks(sweeping: OnCluster) -> None:
     with sweeping.profile.open("a") as profile:
         profile.write(f"setup: ['mv {sweeping.folder}/model {sweeping.folder}/gone']\n")

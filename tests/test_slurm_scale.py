@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from devcluster import Devcluster
-from test_slurm_sweep import OnCluster
+from test_slurm_sweep import OnCluster, deadly_sbatch
 
 from paw_bench.cli_cluster import sweep
+from paw_bench.sweep.cluster_status import snapshot
 
 SEEDS = 40
 
@@ -60,3 +62,18 @@ def test_a_cancelled_array_that_never_started_stays_cancelled(crowded: OnCluster
     assert again.returncode == 0, again.stderr
     assert crowded.journal()["array_submitted"] == 1
     assert "interrupted" in crowded.command("status", "tiny").stdout
+
+
+def test_an_array_that_was_cancelled_before_its_killed_driver_was_back_stays_cancelled(
+    slurm: Devcluster, crowded: OnCluster, tmp_path: Path
+) -> None:
+    assert crowded.submit(PATH=deadly_sbatch(tmp_path, "after")).returncode == -signal.SIGKILL
+    (intent,) = [event["submission"] for event in crowded.sweep.events() if event["event"] == "array_intent"]
+    slurm.slurm("scancel", f"--name={intent}")
+    again = crowded.submit()
+    assert again.returncode == 0, again.stderr
+    assert "submitted" not in again.stdout
+    (found,) = [event for event in crowded.sweep.events() if event["event"] == "array_submitted"]
+    array = found["jobs"][0].partition("_")[0]
+    assert found["jobs"] == [f"{array}_{index}" for index in range(2 * SEEDS)]
+    assert {run.status.state for run in snapshot(crowded.sweep).runs} == {"interrupted"}

@@ -10,9 +10,13 @@ from experiment_files import write
 from sweeping import Sweeping
 
 from paw_bench import cli_cluster
+from paw_bench.config.load import load_experiment_file
 from paw_bench.config.profile import load_profile
 from paw_bench.config.schema import ExecutionConfig, ExperimentConfig, RunConfig
 from paw_bench.errors import UserError
+from paw_bench.sweep.cluster_launch import ClusterLaunch
+from paw_bench.sweep.cost import predict
+from paw_bench.sweep.plan import plan
 from paw_bench.sweep.sbatch import Shape, SlurmLauncher
 
 _GOLDEN = Path(__file__).with_name("golden")
@@ -83,3 +87,31 @@ def test_dry_run_writes_one_script_for_each_shape_and_starts_nothing(
     assert "--mem=99GB" in scripts["array-2.sh"]
     assert "wrote " in capsys.readouterr().out
     assert not sweeping.sweep.exists()
+
+
+def test_what_a_run_costs_counts_the_gpus_of_all_its_nodes(sweeping: Sweeping) -> None:
+    launch = launch_of(sweeping, "gpus: 8\nnodes: 2\ncpus: 3\n")
+    (size,) = {launch.size(run) for run in launch.plan.runs}
+    assert (size.unit, size.units, size.cores) == ("gpu", 8, 24)
+    cost = predict(launch.plan, size=launch.size)
+    assert cost.most_hours("gpu", [launch.plan.runs[0].run_id]) == 8 * 24.0
+
+
+def test_more_gpus_than_a_step_has_rows_are_refused_naming_the_key(sweeping: Sweeping) -> None:
+    launch = launch_of(sweeping, "gpus: 4096\n")
+    with pytest.raises(UserError, match=r"gpus = 4096: an optimizer step has as few as \d+ rows"):
+        launch.size(launch.plan.runs[0])
+
+
+@pytest.fixture
+def sweeping(tmp_path: Path) -> Sweeping:
+    return Sweeping(tmp_path)
+
+
+def launch_of(sweeping: Sweeping, profile: str) -> ClusterLaunch:
+    """The tiny sweep on GPUs with this profile."""
+    file = load_profile(write(sweeping.folder, f"schema_version: 1\n{profile}", "cluster.yaml"))
+    made = plan(
+        load_experiment_file(sweeping.file, scale=None, overrides=["execution.device=cuda", "execution.gpus=1"])
+    )
+    return ClusterLaunch(made, file, sweeping.results, ["run"], ["keep"])

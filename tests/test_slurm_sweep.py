@@ -145,18 +145,23 @@ def test_a_failure_of_its_own_making_is_not_tried_again_and_wait_says_so(sweepin
     assert sweeping.causes()["grpo"] == ["first"]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_sigkill_of_the_driver_around_sbatch_loses_and_repeats_nothing(
-    sweeping: OnCluster, tmp_path: Path, when: str
-) -> None:
-    shim = tmp_path / "bin" / "sbatch"
+def deadly_sbatch(folder: Path, when: str) -> str:
+    """A search path whose sbatch kills who submits an array, before or after Slurm took it."""
+    shim = folder / "bin" / "sbatch"
     shim.parent.mkdir()
     real = subprocess.run(["which", "sbatch"], capture_output=True, text=True, check=True).stdout.strip()
     call = f'{real} "$@" >/dev/null; ' if when == "after" else ""
     # Only the array: `--test-only` has another first argument.
     shim.write_text(f'#!/bin/bash\n[ "$1" = --test-only ] && exec {real} "$@"\n{call}kill -9 $PPID\n')
     shim.chmod(0o755)
-    killed = sweeping.submit(PATH=f"{shim.parent}:{os.environ['PATH']}")
+    return f"{shim.parent}:{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_sigkill_of_the_driver_around_sbatch_loses_and_repeats_nothing(
+    sweeping: OnCluster, tmp_path: Path, when: str
+) -> None:
+    killed = sweeping.submit(PATH=deadly_sbatch(tmp_path, when))
     assert killed.returncode == -signal.SIGKILL
     assert sweeping.journal()["array_intent"] == 1
     assert sweeping.journal()["array_submitted"] == 0

@@ -16,7 +16,11 @@ from paw_bench.sweep import status as status_module
 from paw_bench.sweep.status import RunStatus, sweep_status
 
 RUNS = [{"run_id": f"{number:012x}", "arm": "paw", "axes": {}, "seed": number} for number in range(3)]
-RESULT = {"updates": 10, "evaluation": {"after": {"success": 0.5}}, "seconds": {"total": 60.0}}
+RESULT = {
+    "updates": 10,
+    "evaluation": {"after": {"success": 0.5}},
+    "seconds": {"training": 40.0, "evaluation": 15.0, "total": 60.0},
+}
 
 
 @pytest.fixture
@@ -75,7 +79,8 @@ def test_it_can_be_deleted_and_is_made_again_the_same(sweep: SweepDirectory) -> 
         b"{",
         b"[]",
         b"null",
-        b'{"schema_version": 99, "runs": {"000000000000": [1, 2, 3, 4, 5, 0.1, 6.0]}}',
+        b'{"schema_version": 99, "runs": {"000000000000": [1, 2, 3, 4, 5, 0.1, 6.0, 4.0, 1.5, 1]}}',
+        b'{"schema_version": 1, "runs": {"000000000000": [1, 2, 3, 4, 5, 0.1, 6.0]}}',
         b'{"schema_version": 1, "runs": {"000000000000": [1]}}',
         b'{"schema_version": 1, "runs": [1]}',
         b'{"schema_version": 1, "runs": {"000000000000": null}}',

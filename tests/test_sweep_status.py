@@ -127,7 +127,8 @@ def test_retry_forgets_the_failures(sweep: SweepDirectory, run: RunDirectory) ->
 
 
 def test_done_shows_the_final_success_and_the_time_taken(sweep: SweepDirectory, run: RunDirectory) -> None:
-    run.publish_result({"updates": 10, "evaluation": {"after": {"success": 0.6}}, "seconds": {"total": 900.0}})
+    seconds = {"training": 600.0, "evaluation": 300.0, "total": 900.0}
+    run.publish_result({"updates": 10, "evaluation": {"after": {"success": 0.6}}, "seconds": seconds})
     status = only(sweep)
     assert (status.state, status.update, status.success, status.seconds_taken) == ("done", 10, 0.6, 900.0)
     (run.path / "result.json").unlink()

@@ -79,7 +79,11 @@ class SweepDirectory:
 
     def run_path(self, run_id: str) -> Path:
         """Where the run's folder is, or will be."""
-        return self.path.joinpath("runs", run_id)
+        return self._runs.joinpath(run_id)
+
+    @cached_property
+    def _runs(self) -> Path:
+        return self.path / "runs"
 
     def runs(self) -> list[RunDirectory]:
         """The planned runs that have a folder, in the order of the plan."""

@@ -12,7 +12,7 @@ import secrets
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,10 +26,10 @@ from paw_bench.store.documents import read_json
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.causes import retries_left
-from paw_bench.sweep.cluster_status import ClusterRun, Snapshot, snapshot
+from paw_bench.sweep.cluster_status import ClusterRun, Snapshot, snapshot, submitted
 from paw_bench.sweep.driver import check_space
 from paw_bench.sweep.execution_changes import halve_micro_batch
-from paw_bench.sweep.queue import QueueError, read_queue, slurm
+from paw_bench.sweep.queue import QueueError, Task, read_queue, slurm
 from paw_bench.sweep.sbatch import Shape, SlurmLauncher
 from paw_bench.sweep.siblings import cell, refusal_in
 from paw_bench.sweep.status import RunStatus
@@ -111,10 +111,11 @@ def make_pass(sweep: SweepDirectory, cluster: Cluster, note: Note, *, retry: Col
             _submit(sweep, cluster, shape, chunk)
             for run, _ in chunk:
                 statuses[run.status.run_id] = replace(run.status, state="queued", reason="submitted")
-    submitted = sum(map(len, groups.values()))
-    if submitted:
-        note(f"submitted {submitted} run{'s' * (submitted > 1)} in {len(groups)} array{'s' * (len(groups) > 1)}")
-    _ensure_keepers(sweep, cluster, snapshot(sweep) if submitted else found, note)
+    count = sum(map(len, groups.values()))
+    if count:
+        note(f"submitted {count} run{'s' * (count > 1)} in {len(groups)} array{'s' * (len(groups) > 1)}")
+    arrays, queue = submitted(sweep) if count else (found.submissions, found.queue)
+    _ensure_keepers(sweep, cluster, arrays, queue, note)
     return list(statuses.values())
 
 
@@ -219,10 +220,12 @@ def _submit(
     sweep.journal("array_submitted", submission=name, jobs=list(jobs))
 
 
-def _ensure_keepers(sweep: SweepDirectory, cluster: Cluster, found: Snapshot, note: Note) -> None:
+def _ensure_keepers(
+    sweep: SweepDirectory, cluster: Cluster, arrays: Sequence[Submission], queue: Mapping[str, Task], note: Note
+) -> None:
     """Let a keeper wait for every array of which a task is still in the queue."""
-    live = {task.name: task.job_id.partition("_")[0] for task in found.queue.values() if task.live}
-    for submission in found.submissions:
+    live = {task.name: task.job_id.partition("_")[0] for task in queue.values() if task.live}
+    for submission in arrays:
         keeper = f"{submission.name}-keeper"
         if submission.name not in live or keeper in live:
             continue

@@ -6,10 +6,14 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from paw_bench.config.profile import ProfileFile
-from paw_bench.config.schema import RunConfig
+from paw_bench.config.schema import ExecutionConfig, RunConfig
+from paw_bench.errors import UserError
 from paw_bench.store.jsonl import Record
 from paw_bench.store.run_directory import RunDirectory, RunInfo
 from paw_bench.store.sweep_directory import SweepDirectory
@@ -18,6 +22,7 @@ from paw_bench.sweep.cluster_check import check_profile
 from paw_bench.sweep.cost import Size
 from paw_bench.sweep.driver import check_space
 from paw_bench.sweep.execution_changes import with_recorded_changes
+from paw_bench.sweep.finished import FinishedRuns
 from paw_bench.sweep.launch import keep_first_prediction, sweep_path
 from paw_bench.sweep.plan import Plan, PlannedRun
 from paw_bench.sweep.progress import Screen, seconds_left
@@ -57,7 +62,7 @@ class ClusterLaunch:
 
     def size(self, run: PlannedRun) -> Size:
         """What a run occupies on the cluster."""
-        shape = self._shape(run)
+        shape = self._shapes[run.run_id]
         return Size(shape.gpus, shape.cpus, limit_s=seconds_of(shape.time))
 
     def write_scripts(self) -> list[Path]:
@@ -67,7 +72,7 @@ class ClusterLaunch:
         launcher = self.cluster.launcher(self.sweep)
         counts: dict[Shape, int] = {}
         for run in self.plan.runs:
-            shape = self._shape(run)
+            shape = self._shapes[run.run_id]
             counts[shape] = counts.get(shape, 0) + 1
         name = self.plan.file.sweep_name
         texts = {
@@ -87,7 +92,7 @@ class ClusterLaunch:
         jobs, StoreError when a driver on this machine is at work, QueueError when Slurm does not answer.
         """
         scale = self.plan.file.scale
-        shapes = {self._shape(run): (scale, run.config.experiment.model.name) for run in self.plan.runs}
+        shapes = {self._shapes[run.run_id]: (scale, run.config.experiment.model.name) for run in self.plan.runs}
         check_profile(self.file, shapes, self.cluster.launcher(self.sweep))
         check_space(self.sweep.path)
         with interruptible(), patient_lock(self.sweep):
@@ -100,8 +105,10 @@ class ClusterLaunch:
                 text=file.text,
                 plan=keep_first_prediction(self.sweep, document),
             )
+            finished = FinishedRuns(sweep.path)
+            unfinished = [run for run in self.plan.runs if finished.look(sweep.run_path(run.run_id)) is None]
             with ThreadPoolExecutor(_WRITERS) as pool:
-                list(pool.map(lambda run: self._make_folder(sweep, run), self.plan.runs))
+                list(pool.map(lambda run: self._make_folder(sweep, run), unfinished))
             self.cluster.save(sweep)
             again = [run.run_id for run in self.plan.runs] if retry else []
             return make_pass(sweep, self.cluster, screen.note, retry=again)
@@ -131,19 +138,36 @@ class ClusterLaunch:
                     screen.note(f"{error.problem}; trying again")
                 time.sleep(REFUSAL_PAUSE_S if refused_since else _POLL_S)
 
-    def _shape(self, run: PlannedRun) -> Shape:
-        return Shape.of(self.file.profile, self.plan.file.scale, run.config)
+    @cached_property
+    def _shapes(self) -> dict[str, Shape]:
+        """Run id -> its shape. Raises UserError where the GPUs that the profile gives a run cannot all work on it."""
+        known: dict[tuple[str, int, int], Shape] = {}
+        shapes = {}
+        for run in self.plan.runs:
+            experiment, execution = run.config.experiment, run.config.execution
+            # Runs that differ by their seed alone share these objects.
+            kind = (experiment.model.name, id(experiment.algorithm), id(execution))
+            if kind not in known:
+                known[kind] = Shape.of(self.file.profile, self.plan.file.scale, run.config)
+                with_gpus(run.config, known[kind].gpus)
+            shapes[run.run_id] = known[kind]
+        return shapes
 
     def _make_folder(self, sweep: SweepDirectory, run: PlannedRun) -> None:
         path = sweep.run_path(run.run_id)
-        config = with_recorded_changes(self._with_gpus(run), RunDirectory(path).events())
+        config = with_gpus(run.config, self._shapes[run.run_id].gpus)
+        config = with_recorded_changes(config, RunDirectory(path).events())
         info = RunInfo(run.run_id, self.plan.file.name, run.arm, run.axes, run.seed)
         RunDirectory.create(path, info, config)
 
-    def _with_gpus(self, run: PlannedRun) -> RunConfig:
-        """The run's config with the GPUs that the profile gives it."""
-        config = run.config
-        if config.execution.device == "cpu":
-            return config
-        gpus = self._shape(run).gpus
-        return config.model_copy(update={"execution": config.execution.model_copy(update={"gpus": gpus})})
+
+def with_gpus(config: RunConfig, gpus: int) -> RunConfig:
+    """The run's config with the GPUs that the profile gives it. Raises UserError where they cannot all work on it."""
+    if config.execution.device == "cpu":
+        return config
+    try:
+        execution = ExecutionConfig.model_validate({**config.execution.model_dump(), "gpus": gpus})
+        return RunConfig(experiment=config.experiment, execution=execution)
+    except ValidationError as error:
+        context = error.errors()[0]["ctx"]
+        raise UserError(f"cluster profile: gpus = {gpus}: {context['problem']}", context["remedy"]) from None

@@ -53,13 +53,7 @@ class Snapshot:
 
 def snapshot(sweep: SweepDirectory) -> Snapshot:
     """Read the queue, then the files. Raises QueueError when Slurm does not answer."""
-    events = sweep.events()
-    found = submissions(events)
-    queue = read_queue(job for submission in found for job in submission.jobs if job)
-    for submission in found:
-        if submission.open:
-            look_up(submission, queue)
-    queue = {**_cancelled(events, found, queue), **queue}
+    found, queue = submitted(sweep)
     history = starts(found)
     finished = FinishedRuns(sweep.path)
     with warnings.catch_warnings():
@@ -68,6 +62,17 @@ def snapshot(sweep: SweepDirectory) -> Snapshot:
         runs = [_run(sweep, run, history.get(run["run_id"], []), queue, finished) for run in sweep.info["plan"]["runs"]]
     finished.save()
     return Snapshot(runs, found, queue)
+
+
+def submitted(sweep: SweepDirectory) -> tuple[list[Submission], Mapping[str, Task]]:
+    """All arrays of the sweep, and the queue. Raises QueueError when Slurm does not answer."""
+    events = sweep.events()
+    found = submissions(events)
+    queue = read_queue(job for submission in found for job in submission.jobs if job)
+    for submission in found:
+        if submission.open:
+            look_up(submission, queue)
+    return found, {**_cancelled(events, found, queue), **queue}
 
 
 def _run(

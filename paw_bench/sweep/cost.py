@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 from paw_bench.config.budget import Unit
-from paw_bench.config.schema import EvaluationConfig, ExperimentConfig, RunConfig
+from paw_bench.config.schema import ExperimentConfig, RunConfig
 from paw_bench.sweep.calibration import (
     Calibration,
     Measured,
     Samples,
     Speed,
+    evaluations,
     mean,
     measured_speeds,
     point_text,
@@ -48,8 +49,9 @@ class Size:
 
     @classmethod
     def here(cls, run: PlannedRun) -> Size:
-        """Of a run on this machine."""
-        return cls(run.config.execution.gpus, run.config.execution.threads)
+        """Of a run on this machine, all of its processes counted."""
+        execution = run.config.execution
+        return cls(execution.gpus, execution.threads * execution.ranks)
 
     @property
     def unit(self) -> Unit:
@@ -129,12 +131,6 @@ def predict(
     )
 
 
-def evaluations(evaluation: EvaluationConfig, updates: int) -> int:
-    """How often a run is evaluated: before (if asked), every n-th update but the last, and after."""
-    between = (updates - 1) // evaluation.every if evaluation.every else 0
-    return int(evaluation.before) + between + 1
-
-
 def evaluation_games(experiment: ExperimentConfig) -> int:
     """Games of one evaluation."""
     return experiment.evaluation.games or experiment.environment.panel_sizes[experiment.evaluation.panel]
@@ -152,12 +148,12 @@ class _Times:
     @classmethod
     def of(cls, run: PlannedRun, speed: Speed | None, samples: Samples) -> _Times:
         known = _calibrated(run.config, speed)
-        update = mean(samples.update)
+        update = samples.update.mean
         if update is None:
             return known
         slower = update / known.update if known.update else 1.0
         rest = [None if value is None else value * slower for value in (known.startup, known.evaluation)]
-        startup, evaluation = mean(samples.startup), mean(samples.evaluation)
+        startup, evaluation = samples.startup.mean, samples.evaluation.mean
         return cls(
             rest[0] if startup is None else startup,
             update,
@@ -199,7 +195,7 @@ def _nearest(run: PlannedRun, measured: Measured, pooled: Mapping[str, Samples])
     """The run's own arm where it has updates, else every arm at the same axis point."""
     point = point_text(run.axes)
     own = measured.get((run.arm, point))
-    return own if own is not None and own.update else pooled.get(point, Samples())
+    return own if own is not None and own.update.count else pooled.get(point, Samples())
 
 
 def _arm_cost(runs: list[PlannedRun], speeds: Mapping[str, _Times], seconds: Mapping[str, float | None]) -> ArmCost:
@@ -216,7 +212,7 @@ def _wall_clock(seconds: Iterable[float], parallel: int) -> float:
 
 
 def _sources(plan: Plan, calibration: Calibration, measured: Measured) -> tuple[str, ...]:
-    updates = sum(len(samples.update) for samples in measured.values())
+    updates = sum(samples.update.count for samples in measured.values())
     found = [f"{updates} updates of this sweep"] if updates else []
     entries = {speed.model: speed for run in plan.runs if (speed := calibration.speed(run.config)) is not None}
     known = [speed for speed in entries.values() if speed.update_known]

@@ -33,6 +33,9 @@ class Finished(NamedTuple):
     updates: int
     success: float
     seconds: float
+    training_s: float
+    evaluation_s: float
+    attempts: int
 
 
 class FinishedRuns:
@@ -42,6 +45,14 @@ class FinishedRuns:
         self._path = folder / _FILE
         self._runs = _load(self._path)
         self._changed = False
+
+    def look(self, path: Path) -> Finished | None:
+        """What is known of the run in `path`; None where it is not finished, or was not looked at yet."""
+        try:
+            os.stat(f"{path}/config.json")
+            return self.get(path.name, os.stat(f"{path}/result.json"))
+        except FileNotFoundError:
+            return None
 
     def get(self, run_id: str, result: os.stat_result) -> Finished | None:
         """What is known of the run whose `result.json` is `result`; None where that is another file than then."""

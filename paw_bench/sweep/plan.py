@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from paw_bench.config.effects import Resolved, refuse_idle_keys
 from paw_bench.config.experiment_file import ExperimentFile
 from paw_bench.config.layers import Layer
 from paw_bench.config.merge import Delta, Key, differences
-from paw_bench.config.schema import RunConfig
+from paw_bench.config.schema import ExperimentConfig, RunConfig
 from paw_bench.config.tuned import refuse_tuned_panel
 from paw_bench.errors import ConfigError
 from paw_bench.sweep.identity import run_ids
@@ -55,6 +57,7 @@ def plan(file: ExperimentFile) -> Plan:
         base = file.base_settings(point)
         for arm, layer in file.arms.items():
             config = file.resolve(arm, point)
+            _check_processes(file, config)
             document = config.model_dump()
             _prove(arm, base, document, layer)
             resolved.append((Resolved(arm, point, config), run_ids(document, file.seeds)))
@@ -80,6 +83,21 @@ def _prove(arm: str, base: Delta, config: Delta, layer: Layer) -> None:
     strangers = undeclared(base, config, layer.keys)
     if strangers:
         raise RuntimeError(f"arm {arm!r} differs in {', '.join(strangers)}, which it does not name: a bug in paw_bench")
+
+
+def _check_processes(file: ExperimentFile, config: ExperimentConfig) -> None:
+    """Raise ConfigError where the processes of a run could not share its work."""
+    try:
+        RunConfig(experiment=config, execution=file.execution)
+    except ValidationError as error:
+        context, execution = error.errors()[0]["ctx"], file.execution
+        raise ConfigError(
+            file=str(file.path),
+            key=context["key"],
+            value=execution.processes or f"one for each of {execution.gpus} GPUs",
+            problem=context["problem"],
+            remedy=context["remedy"],
+        ) from None
 
 
 def _run(file: ExperimentFile, entry: Resolved, seed: int, run_id: str) -> PlannedRun:

@@ -66,10 +66,17 @@ def task_of(queue: Mapping[str, Task], job_id: str | None) -> Task | None:
     return queue.get(job_id) or (whole if whole is not None and not whole.live else None)
 
 
-def array_tasks(queue: Mapping[str, Task], name: str) -> dict[int, str]:
-    """Array index -> job id of the submission called `name`; a job that is no array has the index 0."""
-    ids = [task.job_id for task in queue.values() if task.name == name]
-    return {int(job_id.partition("_")[2] or 0): job_id for job_id in ids}
+def array_tasks(queue: Mapping[str, Task], name: str, count: int) -> list[str | None]:
+    """Job ids of the `count` runs of the submission called `name`, in order; None for what Slurm does not know.
+
+    Tasks that were cancelled before they started stand together under the array's own id. One run is no array.
+    """
+    parts = [task.job_id.partition("_") for task in queue.values() if task.name == name]
+    if count == 1:
+        return [next(("".join(part) for part in parts), None)]
+    whole = next((array for array, _, index in parts if not index), None)
+    tasks = {int(index): f"{array}_{index}" for array, _, index in parts if index}
+    return [tasks.get(index, f"{whole}_{index}" if whole else None) for index in range(count)]
 
 
 def slurm(command: list[str]) -> str:

@@ -40,7 +40,9 @@ def missing_requirements(planned: Plan) -> list[Requirement]:
     Raises ConfigError for a model folder that is not there, which no other machine would mend.
     """
     by_model = {run.config.experiment.model.name: run for run in planned.runs}
-    environments = {repr(run.config.experiment.environment): run.config.experiment.environment for run in planned.runs}
+    # Runs that differ by their seed alone share the object.
+    distinct = {id(run.config.experiment.environment): run.config.experiment.environment for run in planned.runs}
+    environments = {repr(environment): environment for environment in distinct.values()}
     found = [_gpus(planned.file.execution.gpus), *(_model(run, planned) for run in by_model.values())]
     found += [_data(environment) for environment in environments.values()]
     return [requirement for requirement in found if requirement is not None]

@@ -70,6 +70,11 @@ class Shape:
             max_parallel=wanted.max_parallel,
         )
 
+    @property
+    def gpus_a_node(self) -> int:
+        """GPUs that a run gets on each of its nodes."""
+        return _each(self.gpus, self.nodes)
+
 
 def _each(whole: int, nodes: int) -> int:
     """A node's part of what a run asks for; more rather than less."""
@@ -141,7 +146,7 @@ class SlurmLauncher:
             ntasks_per_node=1,
             cpus_per_task=cpus,
             mem=f"{_each(shape.memory_gb, shape.nodes)}GB",
-            gres=f"gpu:{kind}{_each(shape.gpus, shape.nodes)}" if shape.gpus else None,
+            gres=f"gpu:{kind}{shape.gpus_a_node}" if shape.gpus else None,
             constraint=shape.constraint,
             exclude=",".join(shape.exclude) or None,
             array_parallelism=shape.max_parallel,

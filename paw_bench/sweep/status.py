@@ -162,6 +162,9 @@ def _read_result(directory: RunDirectory, file: os.stat_result) -> Finished | No
         updates=result["updates"],
         success=result["evaluation"]["after"]["success"],
         seconds=result["seconds"]["total"],
+        training_s=result["seconds"]["training"],
+        evaluation_s=result["seconds"]["evaluation"],
+        attempts=result["attempts"],
     )
 
 

@@ -61,10 +61,11 @@ def submissions(events: Iterable[Record]) -> list[Submission]:
 
 def look_up(submission: Submission, queue: Mapping[str, Task]) -> bool:
     """Fill the job ids of an open submission in from the queue; returns whether it is there."""
-    jobs = array_tasks(queue, submission.name)
-    if jobs:
-        submission.jobs = [jobs.get(index) for index in range(len(submission.runs))]
-    return bool(jobs)
+    jobs = array_tasks(queue, submission.name, len(submission.runs))
+    if not any(jobs):
+        return False
+    submission.jobs = jobs
+    return True
 
 
 def starts(found: Iterable[Submission]) -> dict[str, list[Start]]:

@@ -150,7 +150,7 @@ class Session:
     def _write_update(self, record: dict[str, Any]) -> None:
         timing = self.collector.timing
         record["seconds"] |= {"generate": timing.generate, "environment": timing.environment}
-        record["device_seconds"] = record["seconds"]["total"] * max(1, self.config.execution.gpus)
+        record["device_seconds"] = record["seconds"]["total"] * self.config.execution.ranks
         self.directory.append_metrics(record)
         print(
             f"update {record['update']}/{self.experiment.training.updates}: success {record['success']:.1%}, "
