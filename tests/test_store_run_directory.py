@@ -32,7 +32,8 @@ def record(run: RunDirectory, updates: int) -> None:
 
 def evaluate(run: RunDirectory, phase: str) -> None:
     run.append_fixed_transitions({"phase": phase})
-    run.journal("evaluation", phase=phase)
+    run.append_samples([{"phase": phase, "task_id": "a"}, {"phase": phase, "task_id": "b"}])
+    run.journal("evaluation", phase=phase, episodes=2, samples=2)
     run.append_episodes([{"phase": phase, "task_id": "a"}, {"phase": phase, "task_id": "b"}])
 
 
@@ -114,9 +115,12 @@ def test_a_checkpoint_cut_in_half_is_passed_over_and_the_journal_says_why(run: R
     assert (last["event"], last["update"], last["reason"]) == ("checkpoint_dropped", 10, "it is incomplete")
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", "episodes.jsonl", "fixed_transitions.jsonl", "journal.jsonl"])
+@pytest.mark.parametrize("left", [0.0, 0.5])
+@pytest.mark.parametrize(
+    "name", ["metrics.jsonl", "episodes.jsonl", "samples.jsonl", "fixed_transitions.jsonl", "journal.jsonl"]
+)
 @pytest.mark.filterwarnings("ignore:.*the (last line is torn|checkpoint is removed)")
-def test_a_checkpoint_is_not_used_where_a_record_before_it_was_lost(run: RunDirectory, name: str) -> None:
+def test_a_checkpoint_is_not_used_where_a_record_before_it_was_lost(run: RunDirectory, name: str, left: float) -> None:
     evaluate(run, "before")
     record(run, 10)
     save(run, 5)
@@ -124,8 +128,8 @@ def test_a_checkpoint_is_not_used_where_a_record_before_it_was_lost(run: RunDire
     save(run, 10)
     path = run.path / name
     data = path.read_bytes()
-    last = data.rindex(b"\n", 0, -1)
-    path.write_bytes(data[: last + (len(data) - last) // 2])
+    last = data.rindex(b"\n", 0, -1) + 1
+    path.write_bytes(data[: last + int(left * (len(data) - last))])
     latest = RunDirectory(run.path).latest_checkpoint()
     assert latest is not None
     assert latest[0] == 5
@@ -158,7 +162,6 @@ def test_rewind_drops_what_came_after_the_checkpoint(run: RunDirectory) -> None:
     record(run, 10)
     for phase in ("before", "update-000004", "update-000008", "after"):
         evaluate(run, phase)
-        run.append_samples([{"phase": phase, "turns": [1]}, {"phase": phase, "turns": [2]}])
     run.append_samples([{"phase": "cut short"}])
     run.rewind(10)
     assert len(run.metrics()) == 10

@@ -91,17 +91,6 @@ def parse(path: Path, data: bytes) -> list[Record]:
     return records[1:]
 
 
-def is_torn(path: Path) -> bool:
-    """Whether the file's last line was cut off."""
-    try:
-        with path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(0, end - 1))
-            return file.read() not in (b"", b"\n")
-    except FileNotFoundError:
-        return False
-
-
 def _parse(path: Path, number: int, line: bytes) -> Record:
     try:
         record = orjson.loads(line)

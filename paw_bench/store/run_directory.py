@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -263,18 +264,19 @@ class RunDirectory:
         return min([until, *(self._update_of(phase) for phase, complete in self._phases().items() if not complete)])
 
     def _phases(self) -> dict[str, bool]:
-        """Evaluated phase -> whether its episodes, its fixed transitions and its event are all there."""
-        episodes = [record["phase"] for record in self.episodes()]
-        samples = [record["phase"] for record in self.samples()]
-        # Of these a phase has several records: what is left of the last one need not be all.
-        torn = set(episodes[-1:]) if jsonl.is_torn(self.path / "episodes.jsonl") else set()
-        torn |= set(samples[-1:]) if jsonl.is_torn(self.path / "samples.jsonl") else set()
-        files = (
-            set(episodes) - torn,
-            {record["phase"] for record in self.fixed_transitions()},
-            {event["phase"] for event in self.events() if event["event"] == "evaluation"},
-        )
-        return {phase: all(phase in file for file in files) for phase in torn.union(*files)}
+        """Evaluated phase -> whether its episodes, samples, fixed transitions and its event are all there.
+
+        The event says how many episodes and samples there are: what is left of a damaged file need not be torn.
+        """
+        episodes, samples = (Counter(record["phase"] for record in part) for part in (self.episodes(), self.samples()))
+        measured = {record["phase"] for record in self.fixed_transitions()}
+        told = {event["phase"]: event for event in self.events() if event["event"] == "evaluation"}
+        return {
+            phase: phase in measured
+            and phase in told
+            and (episodes[phase], samples[phase]) == (told[phase].get("episodes"), told[phase].get("samples"))
+            for phase in {*episodes, *samples, *measured, *told}
+        }
 
     def _keep(self, name: str, wanted: Callable[[Record], bool]) -> None:
         records = jsonl.read(self.path / name)

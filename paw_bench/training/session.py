@@ -213,7 +213,9 @@ class Session:
         seconds = time.monotonic() - started
         self.directory.append_fixed_transitions({"phase": phase, **diagnostics})
         self.directory.append_samples(sampled)
-        self.directory.journal("evaluation", phase=phase, seconds=seconds, summary=outcome)
+        self.directory.journal(
+            "evaluation", phase=phase, seconds=seconds, summary=outcome, episodes=len(episodes), samples=len(sampled)
+        )
         # The episodes go last: a phase that has them is complete.
         self.directory.append_episodes(records(episodes, self.panel, phase, evaluation, mode))
         print(f"evaluation {phase}: success {outcome['success']:.1%} on {outcome['games']} games, {seconds:.1f} s")
