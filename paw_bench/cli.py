@@ -25,6 +25,17 @@ app = typer.Typer(
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder that holds the sweeps.")]
 RESULTS = Path("results/runs")
+Scale = Annotated[str | None, typer.Option("--scale", metavar="S", help="How big; instead of the file's own scale.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; may be given again.")
+]
+Parallel = Annotated[
+    int | None, typer.Option("--parallel", metavar="N", min=1, help="Runs at a time; else as many as the cores carry.")
+]
+Cluster = Annotated[
+    Path | None,
+    typer.Option("--cluster", metavar="PROFILE", help="Submit to Slurm by this profile (YAML), and return."),
+]
 
 
 def main() -> None:
@@ -65,19 +76,13 @@ def _global(
 def sweep(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file (YAML).")],
     *,
-    scale: Annotated[str | None, typer.Option(metavar="S", help="How big; instead of the file's own scale.")] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; may be given again.")
-    ] = None,
+    scale: Scale = None,
+    overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost; start nothing.")] = False,
     as_json: AsJson = False,
-    parallel: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Runs at a time; else as many as the cores carry.")
-    ] = None,
+    parallel: Parallel = None,
     results: Results = RESULTS,
-    cluster: Annotated[
-        Path | None, typer.Option(metavar="PROFILE", help="Submit to Slurm by this profile (YAML), and return.")
-    ] = None,
+    cluster: Cluster = None,
     wait: Annotated[bool, typer.Option("--wait", help="With --cluster: stay until every run has ended.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Give failed runs new attempts.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Start also what is beyond the budget, without asking.")] = False,
@@ -88,32 +93,11 @@ def sweep(
     """
     from paw_bench import cli_cluster, cli_sweep
 
+    asked: dict[str, Any] = {"scale": scale, "overrides": overrides or (), "dry_run": dry_run, "as_json": as_json}
+    asked |= {"results": results, "retry": retry, "yes": yes}
     if cluster is not None:
-        code = cli_cluster.sweep(
-            file,
-            cluster,
-            scale=scale,
-            overrides=overrides or (),
-            dry_run=dry_run,
-            as_json=as_json,
-            results=results,
-            retry=retry,
-            wait=wait,
-            yes=yes,
-        )
-        raise typer.Exit(code)
-    code = cli_sweep.sweep(
-        file,
-        scale=scale,
-        overrides=overrides or (),
-        dry_run=dry_run,
-        as_json=as_json,
-        parallel=parallel,
-        results=results,
-        retry=retry,
-        yes=yes,
-    )
-    raise typer.Exit(code)
+        raise typer.Exit(cli_cluster.sweep(file, cluster, **asked, wait=wait))
+    raise typer.Exit(cli_sweep.sweep(file, **asked, parallel=parallel))
 
 
 @app.command(
@@ -127,20 +111,16 @@ def sweep(
 def tune(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Study file (YAML).")],
     *,
-    scale: Annotated[str | None, typer.Option(metavar="S", help="How big; instead of the file's own scale.")] = None,
+    scale: Scale = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the experiment.")
     ] = None,
     trials: Annotated[int | None, typer.Option(metavar="N", min=1, help="Trials of each arm.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print space, budget and cost; start nothing.")] = False,
     as_json: AsJson = False,
-    parallel: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Runs at a time; else as many as the cores carry.")
-    ] = None,
+    parallel: Parallel = None,
     results: Results = RESULTS,
-    cluster: Annotated[
-        Path | None, typer.Option(metavar="PROFILE", help="Submit to Slurm by this profile (YAML), and return.")
-    ] = None,
+    cluster: Cluster = None,
     wait: Annotated[bool, typer.Option("--wait", help="With --cluster: stay until every trial has ended.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Give runs that ended without a result new attempts.")] = False,
 ) -> None:
