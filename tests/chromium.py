@@ -7,9 +7,13 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -110,3 +114,15 @@ class Page:
         message, self._rest = self._rest.split(b"\0", 1)
         found: dict[str, Any] = json.loads(message)
         return found
+
+
+@contextmanager
+def showing(text: str, folder: Path) -> Iterator[Page]:
+    """The HTML `text` as a page; the test is skipped where there is no Chromium."""
+    executable = find()
+    if executable is None:
+        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
+    (folder / "report.html").write_text(text, encoding="utf-8")
+    with Page(executable, folder / "profile") as page:
+        page.open(folder / "report.html")
+        yield page

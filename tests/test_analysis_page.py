@@ -197,14 +197,8 @@ def test_a_curve_breaks_where_a_value_is_missing(results: Results) -> None:
 
 @pytest.fixture(scope="module")
 def browser(text: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
-    executable = chromium.find()
-    if executable is None:
-        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
-    folder = tmp_path_factory.mktemp("browser")
-    (folder / "report.html").write_text(text, encoding="utf-8")
-    with chromium.Page(executable, folder / "profile") as found:
-        found.open(folder / "report.html")
-        yield found
+    with chromium.showing(text, tmp_path_factory.mktemp("browser")) as page:
+        yield page
 
 
 TABLE = "document.querySelector('#tables table')"

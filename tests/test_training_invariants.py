@@ -8,25 +8,20 @@ import trl.kernels.chunked_logprob as chunked
 import trl.trainer.utils as trl_utils
 from torch.utils._python_dispatch import TorchDispatchMode
 from training_data import (
+    ALGORITHMS,
     VOCABULARY,
     assert_same_gradient,
     collect_from,
+    every_algorithm,
     gradients_of_steps,
     make_trainer,
     run_config,
     tiny_model,
 )
 
-ALGORITHMS = {
-    "grpo": {},
-    "rloo": {"name": "rloo", "scale_advantages": "none"},
-    "gigpo": {"name": "gigpo"},
-    "ppo": {"name": "ppo", "scale_advantages": "batch"},
-}
 PAW = {"enabled": True}
 ONE_STEP = {"optimizer_steps": 1, "entropy_coefficient": 0.01}
 HIDDEN = 32
-every_algorithm = pytest.mark.parametrize("name", ALGORITHMS)
 every_mode = pytest.mark.parametrize("mode", ["full", "window"])
 
 

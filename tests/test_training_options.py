@@ -6,8 +6,10 @@ import sys
 import pytest
 import torch
 from training_data import (
+    ALGORITHMS,
     assert_same_gradient,
     collect_from,
+    every_algorithm,
     gradients_of_steps,
     make_trainer,
     parameters,
@@ -20,14 +22,7 @@ from paw_bench.errors import UserError
 from paw_bench.rollout.episode import Episode
 from paw_bench.training.tasks import assignments_of_update
 
-ALGORITHMS = {
-    "grpo": {},
-    "rloo": {"name": "rloo", "scale_advantages": "none"},
-    "gigpo": {"name": "gigpo"},
-    "ppo": {"name": "ppo", "scale_advantages": "batch"},
-}
 PAW = {"enabled": True}
-every_algorithm = pytest.mark.parametrize("name", ALGORITHMS)
 
 
 @every_algorithm

@@ -3,6 +3,7 @@
 import gc
 import random
 
+import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch.distributed.tensor import DTensor
@@ -14,6 +15,15 @@ from paw_bench.training.build import build_trainer
 from paw_bench.training.loop import UpdateLoop
 
 VOCABULARY = 40
+
+# What each algorithm needs beside its name.
+ALGORITHMS = {
+    "grpo": {},
+    "rloo": {"name": "rloo", "scale_advantages": "none"},
+    "gigpo": {"name": "gigpo"},
+    "ppo": {"name": "ppo", "scale_advantages": "batch"},
+}
+every_algorithm = pytest.mark.parametrize("name", ALGORITHMS)
 
 # HF collects garbage whenever training is entered, which takes seconds with a test session's imports on the heap.
 gc.freeze()

@@ -27,3 +27,11 @@ class Words:
     """Whether prompts list the admissible actions (`prompt.admissible` can still leave them out)."""
     by_verb: bool = False
     """Compact prompts say `go to` places once and each other verb once, as ALFWorld's actions allow."""
+
+
+def bracketed(action: str) -> tuple[str, str]:
+    """`search[what]` as its two parts, in lower case and with single spaces; two empty texts for anything else."""
+    said = " ".join(action.lower().split())
+    name, bracket, rest = said.partition("[")
+    what = rest.removesuffix("]").strip()
+    return (name, what) if bracket and what and said.endswith("]") else ("", "")

@@ -7,7 +7,6 @@ within each task type, by the SHA-256 of their names), whatever panel sizes a co
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,13 @@ from paw_bench.envs.alfworld.files import (
     GAME_FILE,
     TASK_TYPE_NAMES,
     TRAJECTORY_FILE,
+    VARIABLE,
     GameFile,
     split_folder,
 )
+from paw_bench.envs.data_folder import data_folder
 from paw_bench.errors import ConfigError, UserError
 
-VARIABLE = "ALFWORLD_DATA"
 TUNE_EVERY = 20
 """Every n-th task folder of train belongs to tune."""
 
@@ -61,12 +61,7 @@ def original_games(games: GamesConfig) -> dict[str, list[GameFile]]:
 
 
 def _data_root() -> Path:
-    given = os.environ.get(VARIABLE)
-    if not given:
-        raise UserError(f"environment.games.source is 'data' but ${VARIABLE} is not set", _DOWNLOAD)
-    root = Path(given).expanduser().absolute()
-    if not root.is_dir():
-        raise UserError(f"${VARIABLE} points to {root}, which is not a folder", _DOWNLOAD)
+    root = data_folder(VARIABLE, _DOWNLOAD, key="environment.games.source")
     if not (root / DATA_FOLDER).is_dir():
         raise UserError(f"${VARIABLE} points to {root}, which has no folder {DATA_FOLDER}", _DOWNLOAD)
     return root

@@ -7,12 +7,10 @@ from pathlib import Path
 
 from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.config.section import Section
-from paw_bench.envs.alfworld.files import DATA_FOLDER, GAME_FILE, TASK_TYPE_NAMES
+from paw_bench.envs.alfworld.files import DATA_FOLDER, GAME_FILE, TASK_TYPE_NAMES, VARIABLE
 from paw_bench.envs.definition import Definition, Listed, Missing
 from paw_bench.envs.protocol import Environment, Player, StepResult, Task
 from paw_bench.envs.words import Words
-
-_VARIABLE = "ALFWORLD_DATA"
 
 
 class Alfworld(Definition):
@@ -56,12 +54,12 @@ class Alfworld(Definition):
 
     def missing(self, config: EnvironmentConfig) -> Missing | None:
         """The original games, where the config asks for them."""
-        given = os.environ.get(_VARIABLE)
+        given = os.environ.get(VARIABLE)
         if config.games.source != "data" or (given and Path(given).expanduser().joinpath(DATA_FOLDER).is_dir()):
             return None
-        found = f"{_VARIABLE}={given} has no folder {DATA_FOLDER}" if given else f"{_VARIABLE} is not set"
+        found = f"{VARIABLE}={given} has no folder {DATA_FOLDER}" if given else f"{VARIABLE} is not set"
         if given and not Path(given).expanduser().is_dir():
-            found = f"{_VARIABLE}={given} is not there"
+            found = f"{VARIABLE}={given} is not there"
         return Missing("the ALFWorld games", found, "alfworld-download, and set ALFWORLD_DATA to its folder")
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+VARIABLE = "ALFWORLD_DATA"
+"""The environment variable that names the root of the original data."""
 DATA_FOLDER = "json_2.1.1"
 GAME_FILE = "game.tw-pddl"
 TRAJECTORY_FILE = "traj_data.json"

@@ -12,20 +12,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_VARIABLE = "ALFWORLD_DATA"
+from paw_bench.envs.alfworld.files import VARIABLE
 
 
 @contextmanager
 def _harmless_import() -> Iterator[None]:
-    before = os.environ.get(_VARIABLE)
-    os.environ[_VARIABLE] = tempfile.gettempdir()
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = tempfile.gettempdir()
     try:
         yield
     finally:
         if before is None:
-            del os.environ[_VARIABLE]
+            del os.environ[VARIABLE]
         else:
-            os.environ[_VARIABLE] = before
+            os.environ[VARIABLE] = before
 
 
 with _harmless_import():

@@ -13,7 +13,7 @@ from paw_bench.config.section import NonNegativeInt, PositiveInt
 from paw_bench.envs.definition import Definition, Listed, Missing, PanelOptions
 from paw_bench.envs.protocol import Environment, Player, StepResult, Task
 from paw_bench.envs.words import Words
-from paw_bench.errors import ConfigError, UserError
+from paw_bench.errors import ConfigError
 
 if TYPE_CHECKING:
     from paw_bench.envs.search_qa.environment import Desk
@@ -82,15 +82,10 @@ class SearchQa(Definition):
         """The user's files, where the config asks for them."""
         if self.read_options(config).source == "generated":
             return None
-        from paw_bench.envs.search_qa.files import VARIABLE, data_root, missing_files
+        from paw_bench.envs.data_folder import missing_data
+        from paw_bench.envs.search_qa.files import VARIABLE, lacking
 
-        remedy = f"set {VARIABLE} to the folder that holds them"
-        try:
-            root = data_root()
-        except UserError as error:
-            return Missing("the search QA files", error.problem, remedy)
-        lacking = missing_files(root)
-        return Missing("the search QA files", f"{root} lacks {', '.join(lacking)}", remedy) if lacking else None
+        return missing_data("the search QA files", VARIABLE, lacking)
 
 
 class Reader:

@@ -8,6 +8,7 @@ from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.envs.bm25 import Index
 from paw_bench.envs.protocol import StepResult, Task
 from paw_bench.envs.search_qa.library import Library, Question, normalised
+from paw_bench.envs.words import bracketed
 
 ACTIONS = ("search[<your query>]", "answer[<your answer>]")
 REFUSED = "Give one search or one answer."
@@ -60,11 +61,10 @@ class SearchQaEnvironment:
         if self._done:
             raise RuntimeError("the episode is over: reset first")
         self._turns += 1
-        said = " ".join(action.lower().split())
-        name, bracket, rest = said.partition("[")
-        what = rest.removesuffix("]").strip()[:_MAX_SAID]
-        if not bracket or not said.endswith("]") or not what or name not in ("search", "answer"):
+        name, what = bracketed(action)
+        if name not in ("search", "answer"):
             return self._result(REFUSED, accepted=False)
+        what = what[:_MAX_SAID]
         if name == "search":
             return self._result(self._desk.search(what), accepted=True)
         right = normalised(what) in {normalised(answer) for answer in self._question.answers}

@@ -11,13 +11,13 @@ A question: {"question": ..., "golden_answers": [...]} or "answers": [...] or "a
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
 
+from paw_bench.envs.data_folder import data_folder
 from paw_bench.envs.search_qa.library import Document, Library, Question
 from paw_bench.errors import UserError
 
@@ -33,26 +33,21 @@ Made = TypeVar("Made")
 
 def data_root() -> Path:
     """The folder of the user's files. Raises UserError where it is not there."""
-    given = os.environ.get(VARIABLE)
-    if not given:
-        raise UserError(f"environment.options.source is 'data' but ${VARIABLE} is not set", _REMEDY)
-    root = Path(given).expanduser().absolute()
-    if not root.is_dir():
-        raise UserError(f"${VARIABLE} points to {root}, which is not a folder", _REMEDY)
-    return root
+    return data_folder(VARIABLE, _REMEDY)
 
 
-def missing_files(root: Path) -> list[str]:
-    """What the folder lacks, in words."""
-    lacking = [name for name in (CORPUS, TRAIN) if not (root / name).is_file()]
-    return lacking + ([] if _tests(root) else ["test.jsonl or one of the seven data sets"])
+def lacking(root: Path) -> str:
+    """What the folder has not, in words; an empty text where nothing is missing."""
+    absent = [name for name in (CORPUS, TRAIN) if not (root / name).is_file()]
+    absent += [] if _tests(root) else ["test.jsonl or one of the seven data sets"]
+    return f"lacks {', '.join(absent)}" if absent else ""
 
 
 def load_library(root: Path) -> Library:
     """The library of the user's files. Raises UserError for a file that is missing or a line that is not as above."""
-    lacking = missing_files(root)
-    if lacking:
-        raise UserError(f"{root}: lacks {', '.join(lacking)}", _REMEDY)
+    absent = lacking(root)
+    if absent:
+        raise UserError(f"{root}: {absent}", _REMEDY)
     documents = tuple(_read(root / CORPUS, _document))
     asked = list(_read(root / TRAIN, _asked))
     held_out = {number for number, (_, _, digest) in enumerate(asked) if int(digest[:8], 16) % TUNE_EVERY == 0}

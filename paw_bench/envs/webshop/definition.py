@@ -13,7 +13,7 @@ from paw_bench.config.section import NonNegativeInt, PositiveInt
 from paw_bench.envs.definition import Definition, Listed, Missing, PanelOptions
 from paw_bench.envs.protocol import Environment, Player, StepResult, Task
 from paw_bench.envs.words import Words
-from paw_bench.errors import ConfigError, UserError
+from paw_bench.errors import ConfigError
 
 if TYPE_CHECKING:
     from paw_bench.envs.webshop.environment import Browser
@@ -81,17 +81,10 @@ class Webshop(Definition):
         """The original files, where the config asks for them."""
         if self.read_options(config).source == "generated":
             return None
-        from paw_bench.envs.webshop.files import ATTRIBUTES, GOALS, PRODUCTS, VARIABLE, data_root
+        from paw_bench.envs.data_folder import missing_data
+        from paw_bench.envs.webshop.files import VARIABLE, lacking
 
-        remedy = f"set {VARIABLE} to the folder that holds them"
-        try:
-            root = data_root()
-        except UserError as error:
-            return Missing("the WebShop files", error.problem, remedy)
-        for names in (PRODUCTS, ATTRIBUTES, GOALS):
-            if not any((root / name).is_file() for name in names):
-                return Missing("the WebShop files", f"{root} has none of {', '.join(names)}", remedy)
-        return None
+        return missing_data("the WebShop files", VARIABLE, lacking)
 
 
 def _too_few(config: EnvironmentConfig, panel: str, there: int) -> ConfigError:

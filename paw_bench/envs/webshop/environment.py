@@ -18,6 +18,7 @@ from paw_bench.envs.bm25 import Index
 from paw_bench.envs.protocol import StepResult, Task
 from paw_bench.envs.webshop.reward import purchase_reward
 from paw_bench.envs.webshop.shop import Product, Shop
+from paw_bench.envs.words import bracketed
 
 HITS = 50
 PAGE = 10
@@ -114,12 +115,8 @@ class WebshopEnvironment:
         if self._done:
             raise RuntimeError("the episode is over: reset first")
         self._turns += 1
-        said = " ".join(action.lower().split())
-        name, bracket, rest = said.partition("[")
-        what = rest.removesuffix("]").strip()
+        name, what = bracketed(action)
         visit = self._visit
-        if not bracket or not what or not said.endswith("]"):
-            return self._result(accepted=False)
         if name == "search" and visit.page.admissible == (SEARCH,):
             self._visit = self._results(self._browser.find(what[:400]), 0)
             return self._result(accepted=True)

@@ -16,7 +16,6 @@ ordered by the SHA-256 of their instruction and get a limit above the price, so 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 
 import orjson
 
+from paw_bench.envs.data_folder import data_folder
 from paw_bench.envs.webshop.shop import Goal, Product, Shop
 from paw_bench.errors import UserError
 
@@ -37,13 +37,13 @@ _LADDER = (*range(10, 100, 10), *range(100, 1000, 100), *range(1000, 10_001, 100
 
 def data_root() -> Path:
     """The folder of the original files. Raises UserError where it is not there."""
-    given = os.environ.get(VARIABLE)
-    if not given:
-        raise UserError(f"environment.options.source is 'data' but ${VARIABLE} is not set", _REMEDY)
-    root = Path(given).expanduser().absolute()
-    if not root.is_dir():
-        raise UserError(f"${VARIABLE} points to {root}, which is not a folder", _REMEDY)
-    return root
+    return data_folder(VARIABLE, _REMEDY)
+
+
+def lacking(root: Path) -> str:
+    """What the folder has not, in words; an empty text where nothing is missing."""
+    absent = (names for names in (PRODUCTS, ATTRIBUTES, GOALS) if not any((root / name).is_file() for name in names))
+    return next((f"has none of {', '.join(names)}" for names in absent), "")
 
 
 def load_shop(root: Path) -> Shop:
