@@ -17,7 +17,7 @@ from statistics import median
 import torch
 from paired import synchronize, with_interval
 
-from paw_bench.rollout.engine import entropy
+from paw_bench.rollout.engines.transformers import entropy
 from paw_bench.rollout.sampling import keyed_uniforms, sample
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.envs.definition import definition, random_action
 from paw_bench.envs.protocol import Environment, Player, StepResult, Task
-from paw_bench.rollout.engine import Reply
+from paw_bench.rollout.engine import Reply, Request
 
 SIZES = {"train": 12, "tune": 6, "test": 12}
 
@@ -59,7 +59,16 @@ class ScriptedEngine:
         self._script, self._encode, self._end_id = script, encode, end_id
         self.prompts: list[list[int]] = []
 
-    def generate(self, prompts: list[list[int]], keys: Sequence[Any], temperature: float) -> list[Reply]:
-        self.prompts += prompts
-        said = [[*self._encode(self._script[key]), self._end_id] for key in keys]
+    def generate(self, requests: Sequence[Request], temperature: float) -> list[Reply]:
+        self.prompts += [request.prompt for request in requests]
+        said = [[*self._encode(self._script[request.key]), self._end_id] for request in requests]
         return [Reply(ids, [-0.5] * len(ids), [0.5] * len(ids)) for ids in said]
+
+    def forget(self, conversations: Iterable[int]) -> None:
+        """Nothing is kept."""
+
+    def load_weights(self, model: Any) -> None:
+        raise AssertionError("a script has no weights")
+
+    def close(self) -> None:
+        """Nothing is held."""

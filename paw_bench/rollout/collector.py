@@ -12,7 +12,8 @@ from paw_bench.envs.definition import definition
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.envs.protocol import StepResult, Task
 from paw_bench.rollout.codec import TurnCodec
-from paw_bench.rollout.engine import Reply, TransformersEngine
+from paw_bench.rollout.engine import Engine, Reply, Request
+from paw_bench.rollout.engines.transformers import TransformersEngine
 from paw_bench.rollout.episode import Episode, Turn
 from paw_bench.rollout.prompts import Dialogue, action_of, admissible_suffix
 from paw_bench.rollout.sampling import noise_key
@@ -52,9 +53,7 @@ class _Live:
 class Collector:
     """Plays lists of assignments on one pool with one engine."""
 
-    def __init__(
-        self, config: ExperimentConfig, pool: EnvironmentPool, engine: TransformersEngine, codec: TurnCodec
-    ) -> None:
+    def __init__(self, config: ExperimentConfig, pool: EnvironmentPool, engine: Engine, codec: TurnCodec) -> None:
         self.config = config
         self.pool = pool
         self.engine = engine
@@ -98,16 +97,16 @@ class Collector:
         running = list(range(len(lives)))
         while running:
             clock = time.monotonic()
-            prompts = [self._context(lives[slot]) for slot in running]
-            keys = [noise_key(lives[slot].noise, len(lives[slot].episode.turns)) for slot in running]
-            replies = self.engine.generate(prompts, keys, temperature)
+            requests = [self._request(lives[slot], slot) for slot in running]
+            replies = self.engine.generate(requests, temperature)
             self.timing.generate += time.monotonic() - clock
             clock = time.monotonic()
             actions = [action_of(self.codec.decode(reply.ids), self.config.prompt, self.words) for reply in replies]
             results = self.pool.step({slot: action for slot, (action, _) in zip(running, actions, strict=True)})
             self.timing.environment += time.monotonic() - clock
-            for slot, prompt, reply, action in zip(running, prompts, replies, actions, strict=True):
-                self._record(lives[slot], prompt, reply, *action, result=results[slot])
+            for slot, request, reply, action in zip(running, requests, replies, actions, strict=True):
+                self._record(lives[slot], request.prompt, reply, *action, result=results[slot])
+            self.engine.forget(slot for slot in running if results[slot].done)
             running = [slot for slot in running if not results[slot].done]
         return [live.episode for live in lives]
 
@@ -117,6 +116,9 @@ class Collector:
         episode = Episode(task.task_id, task.task_type, assignment.group, assignment.index, assignment.seed)
         prompt = self.codec.opening_ids(dialogue) if self.config.context.mode == "full" else []
         return _Live(episode, dialogue, assignment.noise, prompt)
+
+    def _request(self, live: _Live, slot: int) -> Request:
+        return Request(self._context(live), noise_key(live.noise, len(live.episode.turns)), conversation=slot)
 
     def _context(self, live: _Live) -> list[int]:
         """Tokens that the policy reads before its next action."""

@@ -4,12 +4,13 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from paw_bench.rollout.engine import TransformersEngine
+from paw_bench.rollout.engine import Request
+from paw_bench.rollout.engines.transformers import TransformersEngine
 from paw_bench.rollout.sampling import noise_key
 
 END, PAD = 1, 0
 PROMPTS = [[5, 9, 11], [7], [3, 4, 5, 6, 7, 8], [2, 30]]
-KEYS = [noise_key(number) for number in range(4)]
+REQUESTS = [Request(prompt, noise_key(number)) for number, prompt in enumerate(PROMPTS)]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def full_logits(model, ids: list[int]) -> torch.Tensor:
 
 
 def test_greedy_replies_are_those_of_transformers_generate(model):
-    replies = engine_of(model).generate(PROMPTS, KEYS, 0.0)
+    replies = engine_of(model).generate(REQUESTS, 0.0)
     for prompt, reply in zip(PROMPTS, replies, strict=True):
         expected = model.generate(
             torch.tensor([prompt]), max_new_tokens=6, do_sample=False, eos_token_id=END, pad_token_id=PAD
@@ -46,7 +47,7 @@ def test_greedy_replies_are_those_of_transformers_generate(model):
 
 
 def test_logprobs_and_entropies_are_those_of_the_full_forward_pass(model):
-    for prompt, reply in zip(PROMPTS, engine_of(model).generate(PROMPTS, KEYS, 1.0), strict=True):
+    for prompt, reply in zip(PROMPTS, engine_of(model).generate(REQUESTS, 1.0), strict=True):
         distribution = full_logits(model, prompt + reply.ids)[len(prompt) - 1 : -1].log_softmax(-1)
         logprobs = distribution.gather(-1, torch.tensor(reply.ids)[:, None])[:, 0]
         entropies = -(distribution.exp() * distribution).sum(-1)
@@ -55,30 +56,30 @@ def test_logprobs_and_entropies_are_those_of_the_full_forward_pass(model):
 
 
 def test_without_entropies_the_same_is_sampled(model):
-    with_them = engine_of(model).generate(PROMPTS, KEYS, 1.0)
+    with_them = engine_of(model).generate(REQUESTS, 1.0)
     without = TransformersEngine(model, end_id=END, pad_id=PAD, max_tokens=6, batch=8, entropies=False)
-    for reply, bare in zip(with_them, without.generate(PROMPTS, KEYS, 1.0), strict=True):
+    for reply, bare in zip(with_them, without.generate(REQUESTS, 1.0), strict=True):
         assert (bare.ids, bare.logprobs) == (reply.ids, reply.logprobs)
         assert len(bare.entropies) == len(bare.ids)
         assert all(map(math.isnan, bare.entropies))
 
 
 def test_a_reply_does_not_depend_on_what_is_decoded_beside_it(model):
-    together = engine_of(model).generate(PROMPTS, KEYS, 1.0)
+    together = engine_of(model).generate(REQUESTS, 1.0)
     for batch in (1, 2, 3):
-        assert [reply.ids for reply in engine_of(model, batch).generate(PROMPTS, KEYS, 1.0)] == [
+        assert [reply.ids for reply in engine_of(model, batch).generate(REQUESTS, 1.0)] == [
             reply.ids for reply in together
         ]
 
 
 def test_the_same_call_repeats_to_the_bit(model):
-    first, second = (engine_of(model).generate(PROMPTS, KEYS, 1.0) for _ in range(2))
+    first, second = (engine_of(model).generate(REQUESTS, 1.0) for _ in range(2))
     assert first == second
 
 
 def test_a_reply_ends_with_its_end_token_or_at_the_limit(model):
-    keys = [noise_key("many", number) for number in range(200)]
-    replies = engine_of(model, 64).generate([[5, 9, 11]] * 200, keys, 1.0)
+    requests = [Request([5, 9, 11], noise_key("many", number)) for number in range(200)]
+    replies = engine_of(model, 64).generate(requests, 1.0)
     assert any(reply.ids[-1] == END for reply in replies)
     assert all(reply.ids[-1] == END or len(reply.ids) == 6 for reply in replies)
     assert all(END not in reply.ids[:-1] for reply in replies)
