@@ -19,7 +19,7 @@ class Request:
     key: int
     """Noise key of this episode and turn (`sampling.noise_key`): equal keys, equal noise, where the engine keeps it."""
     conversation: int | None = None
-    """Names the episode: an engine may keep what it computed for its earlier turns until `forget` (None: it may not)."""
+    """Names the episode: what was computed for its earlier turns may be kept until `forget` (None: it may not)."""
 
 
 @dataclass(frozen=True, slots=True)
