@@ -292,9 +292,13 @@ class Texts:
             known.setdefault(text, len(known))
         return np.fromiter(map(known.__getitem__, values), dtype="int32", count=len(values))
 
+    def known(self) -> list[str]:
+        """Code -> text."""
+        return list(self._codes)
+
     def decoded(self, codes: np.ndarray) -> pd.api.extensions.ExtensionArray:
         """The texts again."""
-        return pd.Series(list(self._codes), dtype="str").array.take(codes)
+        return pd.Series(self.known(), dtype="str").array.take(codes)
 
 
 def frame(
@@ -305,25 +309,42 @@ def frame(
     return _typed(table(list(rows), types, source=source), types)
 
 
-def joined(keys: Sequence[Mapping[str, Any]], tables: Sequence[Table], columns: Columns, texts: Texts) -> pd.DataFrame:
-    """One frame of the runs' tables, whose texts `texts` has encoded, each with its run's `RUN_KEY` from `keys`.
+def stacked(keys: Sequence[Mapping[str, Any]], tables: Sequence[Table], columns: Columns, texts: Texts) -> Table:
+    """The runs' tables, whose texts `texts` has encoded, one below the other, each with its run's `RUN_KEY`.
 
     The columns are `columns`; numbers beyond them follow in alphabetical order, NaN in runs that do not have them.
     """
     lengths = [len(next(iter(part.values()), ())) for part in tables]
-    names = [name for name in columns if name not in RUN_KEY]
-    extra = sorted({name for part in tables for name in part}.difference(columns))
-    data: dict[str, Any] = {}
+    data: Table = {}
     for name, dtype in RUN_KEY.items():
         own = [key[name] for key in keys]
         data[name] = np.repeat(texts.codes(own) if dtype == "str" else np.array(own, dtype=dtype), lengths)
     filled = [(part, length) for part, length in zip(tables, lengths, strict=True) if length]
+    return data | _below_each_other(filled, [name for name in columns if name not in RUN_KEY])
+
+
+def joined(stacks: Sequence[tuple[Table, Sequence[str]]], columns: Columns) -> pd.DataFrame:
+    """One frame of what `stacked` gave, each with the texts that its codes stand for."""
+    texts = Texts()
+    filled = []
+    for stack, own in stacks:
+        new = texts.codes(own)
+        recoded = {name: new[codes] if columns.get(name) == "str" else codes for name, codes in stack.items()}
+        filled.append((recoded, len(stack["run_id"])))
+    data = _below_each_other(filled, columns)
+    types = {**columns, **dict.fromkeys(data.keys() - columns.keys(), "float64")}
+    return _typed({name: texts.decoded(own) if types[name] == "str" else own for name, own in data.items()}, types)
+
+
+def _below_each_other(parts: Sequence[tuple[Table, int]], names: Iterable[str]) -> Table:
+    """The columns `names` of parts of a certain length, then what else they hold: NaN where a part lacks it."""
+    names = list(names)
+    extra = sorted({name for part, _ in parts for name in part}.difference(names))
+    data: Table = {}
     for name in (*names, *extra):
-        parts = [part[name] if name in part else np.full(length, np.nan) for part, length in filled]
-        data[name] = np.concatenate(parts) if parts else np.array([], dtype="int32")
-    types = {**columns, **dict.fromkeys(extra, "float64")}
-    data = {name: texts.decoded(own) if types[name] == "str" else own for name, own in data.items()}
-    return _typed(data, types)
+        own = [part[name] if name in part else np.full(length, np.nan) for part, length in parts]
+        data[name] = np.concatenate(own) if own else np.array([], dtype="int32")
+    return data
 
 
 def _typed(data: Mapping[str, Any], types: Columns) -> pd.DataFrame:

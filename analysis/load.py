@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import pandas as pd
@@ -21,16 +21,31 @@ from analysis.frames import (
     GRADIENTS,
     METRICS,
     RUNS,
+    Table,
     Texts,
     frame,
     joined,
+    stacked,
 )
-from analysis.plan import read_plan
+from analysis.parallel import in_parts
+from analysis.plan import SweepPlan, read_plan
 from analysis.record_frames import Row
 from analysis.records import condition_of, read_run
 from paw_bench.errors import StoreError
 from paw_bench.store.jsonl import Record
 from paw_bench.store.sweep_directory import SweepDirectory
+
+_RECORDS = {
+    "evaluation": EVALUATION,
+    "metrics": METRICS,
+    "episodes": EPISODES,
+    "fixed_transitions": FIXED_TRANSITIONS,
+    "gradients": GRADIENTS,
+}
+"""The frames that the runs' records fill, and their columns."""
+
+_RUNS_A_PART = 100
+"""Reading them takes longer than to start a process."""
 
 
 @dataclass(frozen=True)
@@ -149,14 +164,12 @@ def load(path: Path | str) -> Results:
             "give the folder of a sweep, results/runs/<experiment>-<scale>, or start one with: paw-bench sweep",
         )
     plan = read_plan(sweep)
-    texts = Texts()
-    with _without_collector():
-        read = [read_run(sweep.run_path(run["run_id"]), run, texts) for run in plan.runs]
-    for records in read:
-        records.run["seconds_predicted"] = plan.seconds_run[records.run["arm"]]
+    parts = in_parts(partial(_read, sweep, plan), plan.runs, least=_RUNS_A_PART)
     axes = tuple(dict.fromkeys(key for run in plan.runs for key in run["axes"]))
     unplanned, problems = _unplanned(sweep, plan.runs, axes)
-    keys = [records.run for records in read]
+    frames = {
+        name: joined([(part.stacks[name], part.texts) for part in parts], columns) for name, columns in _RECORDS.items()
+    }
     return Results(
         path=sweep.path,
         name=plan.name,
@@ -168,14 +181,36 @@ def load(path: Path | str) -> Results:
         changes=plan.changes,
         seconds_predicted=math.nan if plan.seconds_total is None else plan.seconds_total,
         parallel=plan.parallel,
-        runs=frame([*keys, *unplanned], RUNS, axes),
-        evaluation=joined(keys, [records.evaluation for records in read], EVALUATION, texts),
-        metrics=joined(keys, [records.metrics for records in read], METRICS, texts),
-        episodes=joined(keys, [records.episodes for records in read], EPISODES, texts),
-        fixed_transitions=joined(keys, [records.fixed_transitions for records in read], FIXED_TRANSITIONS, texts),
-        gradients=joined(keys, [records.gradients for records in read], GRADIENTS, texts),
-        problems=(*(problem for records in read for problem in records.problems), *problems),
+        runs=frame([*(run for part in parts for run in part.runs), *unplanned], RUNS, axes),
+        **frames,
+        problems=(*(problem for part in parts for problem in part.problems), *problems),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What some of the planned runs tell."""
+
+    runs: list[Row]
+    stacks: dict[str, Table]
+    """Name of a frame -> its rows, with codes in the place of texts."""
+    texts: list[str]
+    """Code -> text."""
+    problems: list[str]
+
+
+def _read(sweep: SweepDirectory, plan: SweepPlan, planned: Sequence[Record]) -> _Part:
+    texts = Texts()
+    with _without_collector():
+        read = [read_run(sweep.run_path(run["run_id"]), run, texts) for run in planned]
+    for records in read:
+        records.run["seconds_predicted"] = plan.seconds_run[records.run["arm"]]
+    keys = [records.run for records in read]
+    stacks = {
+        name: stacked(keys, [getattr(records, name) for records in read], columns, texts)
+        for name, columns in _RECORDS.items()
+    }
+    return _Part(keys, stacks, texts.known(), [problem for records in read for problem in records.problems])
 
 
 @contextmanager

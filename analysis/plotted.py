@@ -22,19 +22,31 @@ from matplotlib.figure import Figure
 from analysis import cells, figures
 from analysis.figure_subject import COLUMN
 from analysis.load import Results
+from analysis.parallel import in_parts
 from analysis.recorded import Point, Recorded, RecordedAxes, RecordedFigure
 
 COLUMNS = ("panel", "title", "artist", "series", "form", "point", "x", "y", "low", "high")
+
+_MANY_RUNS = 200
+"""Their figures' points take longer than to start processes that share them out."""
 
 
 def figure_data(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
     """(stem, points) of every figure of the report, built but not rendered, in the order of the report."""
     compared = cells.comparisons(results)
-    with mpl.rc_context(), matplotlib.style.context(figures.STYLE):
-        for name, condition, stem in figures.planned(results):
-            figure = figures.make(name, results, condition, COLUMN, compared, canvas=RecordedFigure)
-            if figure is not None:
-                yield stem, plotted(figure)
+    planned = list(figures.planned(results))
+
+    def drawn(part: Sequence[tuple[str, str, str]]) -> list[tuple[str, pd.DataFrame]]:
+        found = []
+        with mpl.rc_context(), matplotlib.style.context(figures.STYLE):
+            for name, condition, stem in part:
+                figure = figures.make(name, results, condition, COLUMN, compared, canvas=RecordedFigure)
+                if figure is not None:
+                    found.append((stem, plotted(figure)))
+        return found
+
+    for part in in_parts(drawn, planned, least=1 if len(results.runs) >= _MANY_RUNS else len(planned)):
+        yield from part
 
 
 def plotted(figure: Figure | RecordedFigure) -> pd.DataFrame:

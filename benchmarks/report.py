@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -46,8 +47,8 @@ def main() -> None:
 
 
 def measure(folder: Path, stages: Iterable[str]) -> None:
-    """Print CPU and wall seconds of each stage, and the peak memory of the process."""
-    cpu, wall = time.process_time(), time.perf_counter()
+    """Print CPU (of every process) and wall seconds of each stage, and the peak memory of the processes."""
+    cpu, wall = cpu_seconds(), time.perf_counter()
     import matplotlib.style
 
     from analysis import figures, report
@@ -58,13 +59,13 @@ def measure(folder: Path, stages: Iterable[str]) -> None:
 
     def show(stage: str, start_cpu: float, start_wall: float) -> None:
         nonlocal total_cpu, total_wall
-        used, passed = time.process_time() - start_cpu, time.perf_counter() - start_wall
+        used, passed = cpu_seconds() - start_cpu, time.perf_counter() - start_wall
         total_cpu, total_wall = total_cpu + used, total_wall + passed
         print(f"  {stage:22} {used:6.2f} CPU s {passed:7.2f} s")
 
     show("imports", 0.0, wall - cpu)
     for stage in stages:
-        cpu, wall = time.process_time(), time.perf_counter()
+        cpu, wall = cpu_seconds(), time.perf_counter()
         if stage == "load":
             results = load(folder)
             assert not results.problems, results.problems[:3]
@@ -80,8 +81,14 @@ def measure(folder: Path, stages: Iterable[str]) -> None:
                 for ending in ("pdf", "png"):
                     figure.savefig(Path(out, f"figure.{ending}"))
         show(stage, cpu, wall)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"  {'all of it':22} {total_cpu:6.2f} CPU s {total_wall:7.2f} s, at most {peak:.0f} MB")
+    peak, other = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    processes = f"{peak:.0f} MB" + (f", each of the processes it forks {other:.0f} MB" if other else "")
+    print(f"  {'all of it':22} {total_cpu:6.2f} CPU s {total_wall:7.2f} s, at most {processes}")
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and of those that it has waited for."""
+    return sum(os.times()[:4])
 
 
 def make(folder: Path, points: int, seeds: int) -> None:
