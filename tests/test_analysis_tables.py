@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from analysis_sweep import Sweep
-from scipy import stats
+from scipy import optimize, stats
 
 from analysis import cells, grid, run_tables, tables
 from analysis.load import load
@@ -120,6 +120,28 @@ def test_the_difference_is_paired_adjusted_and_has_a_verdict(sweep: Sweep) -> No
     assert cell(table, "grpo", "All against grpo") == "reference"
     assert cell(table, "[late] arm", "All against grpo") == "+8.3 † ◦"
     assert cell(table, "[late] arm", "Verdict") == "not resolved"
+
+
+def test_an_open_verdict_says_what_would_have_been_found_and_the_correlation_is_printed(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, arms=("grpo", "paw"), seeds=(0, 1, 2), updates=1, games=12)
+    won = {"grpo": (3, 5, 4), "paw": (4, 4, 6)}
+    for arm, of_seeds in won.items():
+        for seed, games in enumerate(of_seeds):
+            sweep.done(arm, seed, wins={"after": [1] * games + [0] * (12 - games)})
+    _, compared, table = built(sweep)
+    differences = (np.array(won["paw"]) - np.array(won["grpo"])) / 12
+
+    def power(effect: float) -> float:
+        beyond = stats.nct(2, effect / stats.sem(differences))
+        quantile = stats.t.ppf(0.975, 2)
+        return beyond.sf(quantile) + beyond.cdf(-quantile)
+
+    detectable = optimize.brentq(lambda effect: power(effect) - 0.8, 1e-6, 5.0)
+    assert cell(table, "paw", "Verdict") == f"not resolved ({100 * detectable:.1f})"
+    pairs = tables.comparison_table(load(sweep.path), compared)
+    (row,) = pairs.rows
+    found = next(text for name, text in zip(pairs.columns, row, strict=True) if "orrelation" in name)
+    assert found.startswith(f"{np.corrcoef(won['paw'], won['grpo'])[0, 1]:.2f}")
 
 
 def test_a_sweep_that_has_not_begun_is_a_table_of_gaps(tmp_path: Path) -> None:
