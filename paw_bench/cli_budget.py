@@ -6,7 +6,7 @@ import dataclasses
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -52,9 +52,14 @@ def power_of(planned: Plan, statuses: Sequence[RunStatus]) -> list[Power]:
     return [expected(seeds=seeds, games=games, tests=tests, finished=successes.values()) for games in panels]
 
 
-def announce(planned: Plan, cost: CostPrediction, statuses: Sequence[RunStatus], console: Console) -> list[str]:
-    """Print what the runs that are to be started cost, and what the sweep resolves; returns the ids of those runs."""
-    runs = to_start(planned, statuses)
+def announce(
+    planned: Plan, cost: CostPrediction, statuses: Sequence[RunStatus], elsewhere: Container[str], console: Console
+) -> list[str]:
+    """Print what the runs that are to be started cost, and what the sweep resolves; returns the ids of those runs.
+
+    Those that are finished `elsewhere` are not started.
+    """
+    runs = [run_id for run_id in to_start(planned, statuses) if run_id not in elsewhere]
     if runs:
         head = f"{len(runs)} of {len(planned.runs)} runs to start; {', '.join(hour_lines(cost, runs))}"
         lines = [head, *power_report(planned, statuses)]

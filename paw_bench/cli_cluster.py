@@ -32,6 +32,7 @@ from paw_bench.sweep.launch import RUN_COMMAND
 from paw_bench.sweep.plan import plan
 from paw_bench.sweep.progress import Screen, headline
 from paw_bench.sweep.queue import QueueError, slurm
+from paw_bench.sweep.shared import finished_elsewhere, shared_json, shared_lines
 from paw_bench.sweep.signals import Interrupted
 from paw_bench.sweep.status import RunStatus
 
@@ -68,16 +69,18 @@ def sweep(
     before = states_of(launch.sweep) if launch.sweep.exists() else []
     document = plan_json(planned, cost)
     console = Console(stderr=as_json)
+    elsewhere = finished_elsewhere(planned, launch.sweep.path)
     if dry_run:
         scripts = [os.path.relpath(path) for path in launch.write_scripts()]
         if as_json:
-            print(json.dumps({**document, "power": power_json(planned, before), "scripts": scripts}, indent=2))
+            power = power_json(planned, before)
+            print(json.dumps(document | shared_json(elsewhere) | {"power": power, "scripts": scripts}, indent=2))
         else:
-            console.print(describe_plan(planned, cost, power_report(planned, before)))
+            console.print(describe_plan(planned, cost, [*shared_lines(elsewhere), *power_report(planned, before)]))
             console.print("\n".join(f"wrote {path}" for path in scripts), highlight=False, soft_wrap=True)
         return 0
     check_inputs(planned, launch.file.profile)
-    runs = announce(planned, cost, before, console)
+    runs = announce(planned, cost, before, elsewhere, console)
     require_budget(cost, runs, [*planned.file.limits, *launch.file.limits], yes=yes, console=console)
     name = planned.file.sweep_name
     try:

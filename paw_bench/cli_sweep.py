@@ -23,6 +23,7 @@ from paw_bench.sweep.launch import RUN_COMMAND, launch, sweep_path
 from paw_bench.sweep.plan import Plan, plan
 from paw_bench.sweep.progress import Screen, headline
 from paw_bench.sweep.requirements import cannot_run_here, missing_requirements
+from paw_bench.sweep.shared import finished_elsewhere, shared_json, shared_lines
 from paw_bench.sweep.signals import Interrupted
 from paw_bench.sweep.slots import Slots
 from paw_bench.sweep.status import RunStatus, sweep_status
@@ -52,17 +53,20 @@ def sweep(
     folder = sweep_path(planned, results)
     cost = predict(planned, sweep_path=folder, parallel=slots.count)
     document = plan_json(planned, cost)
+    elsewhere = finished_elsewhere(planned, folder)
     if dry_run:
         if as_json:
-            print(json.dumps({**document, "power": power_json(planned, _states(folder))}, indent=2))
+            power = power_json(planned, _states(folder))
+            print(json.dumps(document | shared_json(elsewhere) | {"power": power}, indent=2))
         else:
-            Console().print(describe_plan(planned, cost, power_report(planned, _states(folder))))
+            lines = [*shared_lines(elsewhere), *power_report(planned, _states(folder))]
+            Console().print(describe_plan(planned, cost, lines))
         return 0
     missing = missing_requirements(planned)
     if missing:
         raise cannot_run_here(planned, missing)
     console = Console(stderr=as_json)
-    runs = announce(planned, cost, _states(folder), console)
+    runs = announce(planned, cost, _states(folder), elsewhere, console)
     require_budget(cost, runs, planned.file.limits, yes=yes, console=console)
     try:
         with Screen(console, planned.file.sweep_name) as screen:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from sweeping import Sweeping, behave, wait_for
 
+from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.status import sweep_status
 
 
@@ -201,3 +203,49 @@ def test_a_run_whose_config_was_changed_by_hand_is_refused(unbroken: Sweeping) -
     path.write_text(text)
     assert called.returncode == 2
     assert "experiment.training.updates is 7, the plan says 6" in called.stderr
+
+
+def beside(sweeping: Sweeping, name: str) -> Sweeping:
+    """The same experiment under another name, below the same results folder."""
+    other = copy.copy(sweeping)
+    other.file = sweeping.file.with_name(f"{name}.yaml")
+    other.file.write_text(sweeping.file.read_text().replace("name: tiny", f"name: {name}"))
+    return other
+
+
+def test_what_another_sweep_has_finished_is_linked_and_not_run_again(sweeping: Sweeping) -> None:
+    assert sweeping.call(**behave(paw="fail")).returncode == 1
+    other = beside(sweeping, "again")
+    planned = other.call("--dry-run")
+    assert "1 run of tiny-dot: finished there, not run again" in planned.stdout
+    assert not (sweeping.results / "again-dot").exists(), "a dry run made something"
+    done = other.call()
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 runs to start" in done.stdout
+    assert "grpo seed 0: done" not in done.stdout
+    runs = SweepDirectory(sweeping.results / "again-dot").runs()
+    assert [run.path.is_symlink() for run in runs] == [True, False], "only what was finished is shared"
+    assert [len(run.attempts()) for run in runs] == [1, 1]
+    assert "2 of 2 runs are done" in other.call().stdout
+    # Its own report names no trouble.
+    assert "problem" not in done.stdout
+
+
+def test_a_link_to_a_run_that_is_gone_becomes_a_run_of_ones_own(sweeping: Sweeping) -> None:
+    assert sweeping.call().returncode == 0
+    other = beside(sweeping, "again")
+    assert other.call().returncode == 0
+    shutil.rmtree(sweeping.sweep.path)
+    done = other.call()
+    assert done.returncode == 0, done.stderr
+    assert not any(run.path.is_symlink() for run in SweepDirectory(sweeping.results / "again-dot").runs())
+
+
+def test_a_run_whose_files_were_changed_is_not_shared(sweeping: Sweeping) -> None:
+    assert sweeping.call().returncode == 0
+    with (sweeping.runs()["grpo"].path / "metrics.jsonl").open("a") as file:
+        file.write("{}\n")
+    other = beside(sweeping, "again")
+    assert other.call().returncode == 0
+    runs = SweepDirectory(sweeping.results / "again-dot").runs()
+    assert [run.path.is_symlink() for run in runs] == [False, True]

@@ -28,6 +28,7 @@ from paw_bench.sweep.plan import Plan, PlannedRun
 from paw_bench.sweep.progress import Screen, seconds_left
 from paw_bench.sweep.queue import QueueError
 from paw_bench.sweep.sbatch import Shape, seconds_of
+from paw_bench.sweep.shared import link_finished
 from paw_bench.sweep.signals import interruptible
 from paw_bench.sweep.status import RunStatus
 
@@ -105,6 +106,8 @@ class ClusterLaunch:
                 text=file.text,
                 plan=keep_first_prediction(self.sweep, document),
             )
+            for line in link_finished(self.plan, sweep):
+                screen.note(line)
             finished = FinishedRuns(sweep.path)
             unfinished = [run for run in self.plan.runs if finished.look(sweep.run_path(run.run_id)) is None]
             with ThreadPoolExecutor(_WRITERS) as pool:

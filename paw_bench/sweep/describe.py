@@ -20,8 +20,8 @@ UNKNOWN = "unknown: no measurement"
 UNITS: Mapping[Unit, str] = {"gpu": "GPU hours", "core": "core hours"}
 
 
-def describe_plan(plan: Plan, cost: CostPrediction, power: Sequence[str] = ()) -> RenderableType:
-    """The runs, what each arm changes, the proof, the cost and what it resolves (`power`), for 80 columns."""
+def describe_plan(plan: Plan, cost: CostPrediction, notes: Sequence[str] = ()) -> RenderableType:
+    """The runs, what each arm changes, the proof, the cost, and `notes` on both, for 80 columns."""
     file = plan.file
     counts = [_count(len(file.arms), "arm")]
     counts += [f"{_count(len(axis.values), 'value')} of {axis.key}" for axis in file.axes]
@@ -42,7 +42,7 @@ def describe_plan(plan: Plan, cost: CostPrediction, power: Sequence[str] = ()) -
         Text(_proof(plan)),
         Text(),
         *_cost_lines(plan, cost),
-        *map(Text, power),
+        *map(Text, notes),
     )
 
 

@@ -14,6 +14,7 @@ from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.driver import Driver, check_space
 from paw_bench.sweep.plan import Plan
 from paw_bench.sweep.progress import Screen
+from paw_bench.sweep.shared import link_finished
 from paw_bench.sweep.slots import Slots
 from paw_bench.sweep.status import RunStatus, sweep_status
 
@@ -34,9 +35,10 @@ def launch(
 ) -> list[RunStatus]:
     """Bring every run of `plan` (as JSON: `document`) to its end below `results`; returns the state of every run.
 
-    Finished runs are left alone; with `retry` the others get as many attempts again as the config allows. `command`
-    works on the run folder that is appended to it. Raises StoreError when another driver is at work, a run on disk is
-    not what is planned, or the disk is full, and Interrupted when this process is asked to stop.
+    Finished runs are left alone, also those that another sweep below `results` has finished; with `retry` the others
+    get as many attempts again as the config allows. `command` works on the run folder that is appended to it. Raises
+    StoreError when another driver is at work, a run on disk is not what is planned, or the disk is full, and
+    Interrupted when this process is asked to stop.
     """
     sweep = SweepDirectory(sweep_path(plan, results))
     check_space(sweep.path)
@@ -46,6 +48,8 @@ def launch(
         sweep = SweepDirectory.create(
             sweep.path, name=file.name, scale=file.scale, source=str(file.path), text=file.text, plan=document
         )
+        for line in link_finished(plan, sweep):
+            screen.note(line)
         _reconcile(sweep, plan, retry=retry)
         before = sweep_status(sweep)
         if all(status.state == "done" for status in before):
