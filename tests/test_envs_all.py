@@ -18,6 +18,7 @@ from paw_bench.envs.pool import EnvironmentPool
 
 CONFIGS = {
     "search_qa": config_of("search_qa", 4, documents=300),
+    "signposts": config_of("signposts", 4),
     "textworld": config_of("textworld", 30, train=6, tune=2, test=3),
     "webshop": config_of("webshop", 15, products=160),
 }

@@ -31,7 +31,7 @@ class ModelConfig(Section):
     """The policy that is trained."""
 
     name: str = "embedded"
-    """`embedded`, `embedded-small` (shipped with the package), a Hugging Face model id, or a folder."""
+    """A model shipped with the package (`embedded`, `embedded-small`, ...), a Hugging Face model id, or a folder."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     lora_rank: PositiveInt | None = None
     """Train adapters of this rank on all linear layers (peft); None: train all weights."""

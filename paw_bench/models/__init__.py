@@ -12,7 +12,7 @@ from paw_bench.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-EMBEDDED = ("embedded", "embedded-small")
+EMBEDDED = ("embedded", "embedded-small", "embedded-signposts")
 """Names of the shipped models; `paw-bench warm-start` makes them."""
 
 
@@ -35,7 +35,7 @@ def load(config: ModelConfig, device: str) -> tuple[PreTrainedModel, PreTrainedT
     except (OSError, ValueError) as error:
         raise UserError(
             f"model.name: {config.name!r} cannot be loaded: {str(error).splitlines()[0]}",
-            "give 'embedded', 'embedded-small', a folder that holds config.json and weights, or a model id that is in "
+            f"give one of {', '.join(EMBEDDED)}, a folder that holds config.json and weights, or a model id that is in "
             "the Hugging Face cache (set HF_HUB_OFFLINE=0 to let it be downloaded)",
         ) from error
     if tokenizer.pad_token_id is None:

@@ -116,7 +116,7 @@ def _make(
     chosen = train(model, examples, config.training, note, choose)
     if not chosen:
         output = output.with_name(f"{output.name}-not-chosen")
-    _publish(model, tokenizer, record, output)
+    publish(model, tokenizer, record, output)
     if not chosen:
         raise UserError(
             f"no checkpoint's success on the tune panel lies in {config.target_success}: {record['tune']}; the last "
@@ -137,7 +137,8 @@ def _tune_success(
     return sum(episode.success for episode in episodes) / len(episodes)
 
 
-def _publish(model: Any, tokenizer: Any, record: dict[str, Any], output: Path) -> None:
+def publish(model: Any, tokenizer: Any, record: dict[str, Any], output: Path) -> None:
+    """Write model, tokenizer and record into the new folder `output`: complete or absent."""
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
     try:
