@@ -8,13 +8,14 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 N ?= 40
 SEED ?= 1
 
-.PHONY: sweep test lint faults clean
+.PHONY: sweep test lint reference faults clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make sweep   install, then the quickstart sweep: three arms, two seeds, a table and figures"
 	@echo "make test    install with the test extra, then the tests"
 	@echo "make lint    ruff and mypy"
+	@echo "make reference  docs/reference from the schema and the command line"
 	@echo "make faults  N=40 random faults over sweeps here and on a Slurm of its own (docs/faults.md)"
 
 sweep: $(VENV)/installed
@@ -27,6 +28,9 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy paw_bench analysis
+
+reference: $(VENV)/installed
+	$(BIN)/python docs/make_reference.py
 
 faults: $(VENV)/installed-test
 	$(BIN)/python tests/fault_campaign.py --faults $(N) --seed $(SEED) --log build/faults.jsonl
