@@ -353,7 +353,7 @@ def init(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="An empty
     ),
 )
 def warm_start(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="embedded or embedded-small.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="embedded, embedded-small, embedded-textworld, ...")],
     *,
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make; its name then works as model.name.")],
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Training steps, at most.")] = None,
@@ -365,11 +365,12 @@ def warm_start(
     from paw_bench.config.schema import ExecutionConfig
     from paw_bench.sweep.environment import ensure_environment
     from paw_bench.warm_start import main as warm
+    from paw_bench.warm_start.presets import PRESETS
 
-    if model not in warm.PRESETS:
-        raise UserError(f"warm-start: there is no model {model!r}", f"give one of: {', '.join(warm.PRESETS)}")
+    if model not in PRESETS:
+        raise UserError(f"warm-start: there is no model {model!r}", f"give one of: {', '.join(PRESETS)}")
     ensure_environment(ExecutionConfig(threads=threads))
-    preset = warm.PRESETS[model]
+    preset = PRESETS[model]
     first = preset.training.candidates_from
     if steps is not None and steps < first:
         raise UserError(f"warm-start: --steps {steps} ends before the first candidate", f"give at least {first}")

@@ -67,7 +67,7 @@ def test_the_ablation_has_the_arms_of_the_method_and_its_controls():
 
 def test_main_has_the_neighbours_and_their_deltas_are_what_the_papers_changed():
     file = load_experiment_file(ROOT / "experiments" / "main.yaml")
-    arms = {arm: file.resolve(arm, {}).world_model for arm in file.arms}
+    arms = {arm: file.resolve(arm, file.first_point).world_model for arm in file.arms}
     echo, tapo, envrl = arms["echo"], arms["tapo"], arms["envrl"]
     alone = echo.schedule.model_copy(update={"rl_term": False})
     assert arms["echo env-only"] == echo.model_copy(update={"schedule": alone})

@@ -9,7 +9,7 @@ from paw_bench.envs.panels import load_panels
 from paw_bench.errors import UserError
 from paw_bench.rollout.codec import TurnCodec
 from paw_bench.rollout.prompts import Dialogue
-from paw_bench.warm_start.main import PRESETS
+from paw_bench.warm_start.presets import PRESETS
 from paw_bench.warm_start.tokenizer import ONE_WORD_COMMANDS
 
 

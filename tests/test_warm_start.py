@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from paw_bench.config.schema import ContextConfig, EnvironmentConfig, GamesConfig, PromptConfig
-from paw_bench.envs.alfworld.demonstrator import Demonstrator, Goal
+from paw_bench.envs.alfworld.demonstrator import Goal, Searcher
 from paw_bench.envs.panels import load_panels
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.warm_start.config import DemonstrationConfig, SizeConfig, TrainConfig
@@ -43,7 +43,7 @@ def test_another_instruction_is_refused():
 
 def test_the_search_begins_anywhere_and_goes_from_place_to_place():
     admissible = ("go to bed 1", "go to desk 1", "go to shelf 1", "look")
-    demonstrator = Demonstrator.start("put a cd in desk", admissible)
+    demonstrator = Searcher.start("put a cd in desk", admissible)
     assert demonstrator.choices(admissible) == ("go to bed 1", "go to desk 1", "go to shelf 1")
     demonstrator.read("go to shelf 1", "You arrive at shelf 1. On the shelf 1, you see nothing.")
     # bed 1 follows shelf 1, the last of the list; what is in a desk is where it should be.
@@ -56,8 +56,9 @@ def demonstrations(tmp_path_factory):
     environment = EnvironmentConfig(games=games, max_turns=CONFIG.max_turns)
     tasks = load_panels(environment, tmp_path_factory.mktemp("cache"))["train"].tasks
     with EnvironmentPool(environment, workers=1, timeout_s=60.0) as pool:
-        first, second = (play_demonstrations(pool, tasks, CONFIG, lambda _: None) for _ in range(2))
-        mistaken = play_demonstrations(pool, tasks[:6], CONFIG.model_copy(update={"noise": (0.3,)}), lambda _: None)
+        first, second = (play_demonstrations(pool, environment, tasks, CONFIG, lambda _: None) for _ in range(2))
+        noisy = CONFIG.model_copy(update={"noise": (0.3,)})
+        mistaken = play_demonstrations(pool, environment, tasks[:6], noisy, lambda _: None)
     assert first == second
     return first, mistaken
 

@@ -93,7 +93,8 @@ def _checked_layers(file: ExperimentFile, entry: Resolved) -> Iterator[tuple[Lay
     A scale speaks for experiments that it does not know, and a `--set` may take its sense from what the base says:
     then the base is left alone.
     """
-    _, base, *above = file.layers(entry.arm, entry.point)
+    of_scale = len(file.scale_layers(entry.arm, entry.point))
+    base, *above = file.layers(entry.arm, entry.point)[of_scale:]
     if not file.overrides:
         yield base, file.arms[entry.arm]
     yield from ((layer, None) for layer in above)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from itertools import product
 from pathlib import Path
@@ -61,6 +61,8 @@ class ScaleSpec(Section):
     schema_version: Literal[1]
     description: str = ""
     experiment: dict[str, Any] = Field(default_factory=dict)
+    environments: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Environment -> what it changes against `experiment` in runs that play it."""
     execution: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -96,6 +98,8 @@ class ExperimentFile:
     above: tuple[Layer, ...]
     """Layers over arms and axes: one for each `--set` of an experiment key."""
     execution_layers: tuple[Layer, ...]
+    environments: Mapping[str, Layer] = field(default_factory=dict)
+    """Environment -> the scale's layer of it, on top of what the scale says of all."""
     tuned: Tuned | None = None
     limits: tuple[Limit, ...] = ()
     """Of the budget."""
@@ -122,9 +126,23 @@ class ExperimentFile:
 
     def layers(self, arm: str | None, point: Point) -> tuple[Layer, ...]:
         """The layers of one config, lowest first; without an arm those of the base."""
+        return (*self.scale_layers(arm, point), *self._own_layers(arm, point))
+
+    def scale_layers(self, arm: str | None, point: Point) -> tuple[Layer, ...]:
+        """What the scale says: of all runs, and on top of it of the environment that is played."""
+        scale = self.below[0]
+        own = self.environments.get(environment_of((scale, *self._own_layers(arm, point))) or "")
+        return (scale, own) if own else (scale,)
+
+    def _own_layers(self, arm: str | None, point: Point) -> tuple[Layer, ...]:
         own = () if arm is None else (self.arms[arm],)
         chosen = (axis.layers[axis.values.index(point[axis.key])] for axis in self.axes)
-        return (*self.below, *own, *chosen, *self.above)
+        return (*self.below[1:], *own, *chosen, *self.above)
+
+    def implied(self, arm: str) -> frozenset[Key]:
+        """Keys that the arm sets without naming them: what the scale says of an environment that the arm names."""
+        own = self.environments.get(environment_of((self.arms[arm],)) or "")
+        return own.keys if own else frozenset()
 
     def base_settings(self, point: Point) -> Delta:
         """Every key of the base with its value, as merged and not validated: a base need not be possible by itself."""
@@ -143,6 +161,8 @@ class ExperimentFile:
     def _off_axes(self) -> dict[str, dict[str, Section]]:
         """Arm -> its sections that no axis touches, validated once: they are the same at every point."""
         touched = {split(axis.key)[0] for axis in self.axes}
+        if "environment" in touched:
+            touched |= {key[0] for layer in self.environments.values() for key in layer.keys}
         names = [name for name in ExperimentConfig.model_fields if name != "seed" and name not in touched]
         point = self.first_point
         configs = {
@@ -155,6 +175,12 @@ class ExperimentFile:
         layers: Sequence[Layer] = self.layers(arm, point)
         guilty = next((layer for layer in reversed(layers) if layer.names(key)), layers[-1])
         return guilty.origin.locate(key)
+
+
+def environment_of(layers: Sequence[Layer]) -> str | None:
+    """The environment that the uppermost of the layers which name one names."""
+    named = (layer.delta.get("environment", {}).get("name") for layer in reversed(layers))
+    return next((name for name in named if name), None)
 
 
 def _whose(arm: str, point: Point) -> str:

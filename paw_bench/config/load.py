@@ -33,8 +33,8 @@ def load_experiment_file(path: Path, *, scale: str | None = None, overrides: Ite
     seeds = {key: value for key, value in changes.lists.items() if key == "seeds"}
     spec = check_spec(document, ExperimentSpec, replaced=seeds)
     asked_by = ("--scale", "scale") if scale else (document.where(("scale",)), "scale")
-    experiment_layer, execution_layer = load_scale(scale or spec.scale, path.parent, asked_by=asked_by)
-    below = (experiment_layer, _checked_base(spec.base, document))
+    sized = load_scale(scale or spec.scale, path.parent, asked_by=asked_by)
+    below = (sized.experiment, _checked_base(spec.base, document))
     arms = make_arms(spec, document, only=changes.lists.get("arms"))
     file = ExperimentFile(
         path=path,
@@ -51,10 +51,11 @@ def load_experiment_file(path: Path, *, scale: str | None = None, overrides: Ite
         below=below,
         above=changes.experiment,
         execution_layers=(
-            execution_layer,
+            sized.execution,
             make_layer(spec.execution, Origin(document, ("execution",)), ExecutionConfig),
             *changes.execution,
         ),
+        environments=sized.environments,
         tuned=spec.tuned,
         limits=limits(spec.budget, document),
     )

@@ -17,7 +17,7 @@ from typing import Any
 from paw_bench.config.environments import find, names
 from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.config.section import PositiveInt, Section
-from paw_bench.envs.protocol import Environment, Player, StepResult, Task
+from paw_bench.envs.protocol import Demonstrator, Environment, Player, StepResult, Task
 from paw_bench.envs.words import Words
 from paw_bench.errors import UserError
 
@@ -78,8 +78,15 @@ class Definition(ABC):
         return self.options.model_validate(config.options)
 
     def player(self, config: EnvironmentConfig, task: Task, opening: StepResult) -> Player:
-        """One who knows how to play `task`: for tests, warm starts and fixed transitions. By default a random one."""
+        """One who knows how to play `task`: for tests and fixed transitions. By default a random one."""
         return RandomPlayer(f"{task.task_id}/{opening.observation}")
+
+    def demonstrator(self, config: EnvironmentConfig, task: Task, opening: StepResult) -> Demonstrator:
+        """One whom the policy of a warm start is cloned from. Raises UserError where there is none."""
+        raise UserError(
+            f"the environment {config.name!r} has no demonstrator",
+            "write its `Definition.demonstrator`: a player that uses only what the policy reads",
+        )
 
     def max_return(self, config: EnvironmentConfig) -> float:
         """R_max: the largest return of an episode."""

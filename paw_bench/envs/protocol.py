@@ -7,6 +7,7 @@ the return on its own terms.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -64,4 +65,12 @@ class Player(Protocol):
 
     def read(self, action: str, observation: str) -> None:
         """Take note of a played action (its own or another) and its answer."""
+        ...
+
+
+class Demonstrator(Player, Protocol):
+    """A player to learn from: what it does follows from text that the policy could read as well."""
+
+    def slips(self, rng: random.Random) -> Sequence[str]:
+        """Actions that mostly fail now; played in its place now and then, so that the policy learns to go on."""
         ...

@@ -124,17 +124,7 @@ class Collector:
         """Tokens that the policy reads before its next action."""
         if self.config.context.mode == "full":
             return live.prompt_ids + live.tokens
-        return self._fitted(live.dialogue)
-
-    def _fitted(self, dialogue: Dialogue) -> list[int]:
-        """The windowed prompt; over-long ones lose history, oldest first, then keep their end."""
-        limit = self.config.context.max_prompt_tokens
-        ids = self.codec.window_ids(dialogue)
-        turns = self.config.context.turns
-        while len(ids) > limit and turns > 0:
-            turns -= 1
-            ids = self.codec.window_ids(dialogue, turns)
-        return ids[-limit:]
+        return self.codec.fitted_ids(live.dialogue)
 
     def _record(
         self, live: _Live, prompt: list[int], reply: Reply, action: str, formed: bool, *, result: StepResult

@@ -31,6 +31,7 @@ def describe_plan(plan: Plan, cost: CostPrediction, notes: Sequence[str] = ()) -
     lines += [Text(file.description, style="dim")] if file.description else []
     lines += [Text(f"{axis.key}: {', '.join(str(value) for value in axis.values)}") for axis in file.axes]
     lines += [Text(f"seeds: {', '.join(map(str, file.seeds))}")]
+    lines += [Text(line) for line in played(plan)]
     if file.tuned:
         trials = ", ".join(f"{count} for {arm}" for arm, count in file.tuned.trials.items())
         lines.append(Text(f"tuned on the {file.tuned.panel} panel by the study {file.tuned.study}; trials: {trials}"))
@@ -77,6 +78,20 @@ def plan_json(plan: Plan, cost: CostPrediction) -> dict[str, Any]:
             "measured": list(cost.sources),
         },
     }
+
+
+def played(plan: Plan) -> list[str]:
+    """What each environment of the plan is played with and reported on, a line each."""
+    lines = []
+    for run in (run for run in plan.runs if run.seed == plan.file.seeds[0]):
+        config = run.config.experiment
+        environment, evaluation = config.environment, config.evaluation
+        tasks = evaluation.games or environment.panel_sizes.get(evaluation.panel)
+        lines.append(
+            f"{environment.name} ({environment.source}): {tasks or 'all'} tasks of {evaluation.panel}, "
+            f"at most {environment.max_turns} turns, model {config.model.name}"
+        )
+    return list(dict.fromkeys(lines))
 
 
 def _arm_table(plan: Plan, cost: CostPrediction) -> Table:

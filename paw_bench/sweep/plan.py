@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from paw_bench.config.effects import Resolved, refuse_idle_keys
 from paw_bench.config.experiment_file import ExperimentFile
-from paw_bench.config.layers import Layer
 from paw_bench.config.merge import Delta, Key, differences
 from paw_bench.config.schema import ExperimentConfig, RunConfig
 from paw_bench.config.tuned import refuse_tuned_panel
@@ -59,7 +58,7 @@ def plan(file: ExperimentFile) -> Plan:
             config = file.resolve(arm, point)
             _check_processes(file, config)
             document = config.model_dump()
-            _prove(arm, base, document, layer)
+            _prove(arm, base, document, layer.keys | file.implied(arm))
             resolved.append((Resolved(arm, point, config), run_ids(document, file.seeds)))
     refuse_idle_keys(file, [entry for entry, _ in resolved])
     refuse_tuned_panel(file, [entry for entry, _ in resolved])
@@ -79,8 +78,8 @@ def undeclared(base: Delta, arm: Delta, named: frozenset[Key]) -> list[str]:
     return [".".join(key) for key in differences(base, arm) if key not in named and key[:2] != implied]
 
 
-def _prove(arm: str, base: Delta, config: Delta, layer: Layer) -> None:
-    strangers = undeclared(base, config, layer.keys)
+def _prove(arm: str, base: Delta, config: Delta, named: frozenset[Key]) -> None:
+    strangers = undeclared(base, config, named)
     if strangers:
         raise RuntimeError(f"arm {arm!r} differs in {', '.join(strangers)}, which it does not name: a bug in paw_bench")
 

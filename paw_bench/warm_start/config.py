@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from paw_bench.config.schema import ContextConfig, GamesConfig, PromptConfig
+from typing import Any
+
+from pydantic import Field
+
+from paw_bench.config.schema import ContextConfig, EnvironmentConfig, GamesConfig, PromptConfig
 from paw_bench.config.section import Section
 
 
@@ -18,12 +22,43 @@ class SizeConfig(Section):
 class DemonstrationConfig(Section):
     """How demonstrations are played."""
 
+    environment: str = "alfworld"
     games: GamesConfig = GamesConfig(max_receptacles=20)
+    """ALFWorld's; other environments have `options`."""
+    options: dict[str, Any] = Field(default_factory=dict)
     episodes_per_game: int = 3
     max_turns: int = 20
     noise: tuple[float, ...] = (0.0, 0.1, 0.2)
     """An episode's share of played mistakes is drawn from these; a third of them are actions that fail."""
     seed: int = 0
+
+    def played(self) -> EnvironmentConfig:
+        """The environment as it is played."""
+        return EnvironmentConfig(
+            name=self.environment,
+            games=self.games,
+            options=self.options,
+            max_turns=self.max_turns,
+            invalid_action="admissible",
+        )
+
+
+class TokenizerConfig(Section):
+    """Which pieces of text can become tokens, beside words, numbers and punctuation."""
+
+    phrases: tuple[str, ...] = (
+        "go to",
+        "You arrive at",
+        "you see",
+        "On the",
+        "In it",
+        "and a",
+        "Nothing happens",
+        "You pick up the",
+    )
+    """Whole phrases."""
+    patterns: tuple[str, ...] = ()
+    """Regular expressions of pieces; they come before phrases and words."""
 
 
 class TrainConfig(Section):
@@ -51,6 +86,7 @@ class WarmStartConfig(Section):
     name: str
     size: SizeConfig
     vocabulary: int = 1200
+    tokenizer: TokenizerConfig = TokenizerConfig()
     prompt: PromptConfig = PromptConfig(style="compact", admissible=True)
     context: ContextConfig = ContextConfig(mode="window", turns=1, max_prompt_tokens=256, max_response_tokens=8)
     demonstrations: DemonstrationConfig = DemonstrationConfig()

@@ -1,14 +1,15 @@
-"""Plays the blind demonstrator on training games, mistakes included, through the environments' own pool."""
+"""Plays an environment's demonstrator on training tasks, mistakes included, through the environments' own pool."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from paw_bench.envs.alfworld.demonstrator import Demonstrator
+from paw_bench.config.schema import EnvironmentConfig
+from paw_bench.envs.definition import definition, random_action
 from paw_bench.envs.pool import EnvironmentPool
-from paw_bench.envs.protocol import Task
+from paw_bench.envs.protocol import StepResult, Task
 from paw_bench.rollout.prompts import Dialogue
 from paw_bench.warm_start.config import DemonstrationConfig
 from paw_bench.warm_start.examples import DemonstratedTurn, Demonstration
@@ -19,6 +20,7 @@ _AT_ONCE = 48
 
 def play_demonstrations(
     pool: EnvironmentPool,
+    environment: EnvironmentConfig,
     tasks: tuple[Task, ...],
     config: DemonstrationConfig,
     on_progress: Callable[[int], None],
@@ -27,13 +29,13 @@ def play_demonstrations(
     played: list[Demonstration] = []
     jobs = [(task, episode) for task in tasks for episode in range(config.episodes_per_game)]
     for start in range(0, len(jobs), _AT_ONCE):
-        played += _play(pool, jobs[start : start + _AT_ONCE], config)
+        played += _play(pool, environment, jobs[start : start + _AT_ONCE], config)
         on_progress(len(played))
     return played
 
 
 def places_of(demonstrations: list[Demonstration]) -> dict[str, int]:
-    """Kind of receptacle -> highest number seen."""
+    """ALFWorld: kind of receptacle -> highest number seen. Empty where one does not `go to` places."""
     highest: Counter[str] = Counter()
     for demonstration in demonstrations:
         for place in (action[6:] for action in demonstration.admissible if action.startswith("go to ")):
@@ -45,11 +47,19 @@ def places_of(demonstrations: list[Demonstration]) -> dict[str, int]:
 class _Player:
     """One demonstrated episode in the making."""
 
-    def __init__(self, task: Task, episode: int, config: DemonstrationConfig, opening: Dialogue) -> None:
+    def __init__(
+        self,
+        environment: EnvironmentConfig,
+        task: Task,
+        episode: int,
+        config: DemonstrationConfig,
+        opening: StepResult,
+    ) -> None:
+        kind = definition(environment.name)
         self.task = task
-        self.dialogue = opening
+        self.dialogue = Dialogue(opening.observation, opening.admissible, words=kind.words)
         self.rng = random.Random(f"demonstration/{config.seed}/{task.task_id}/{episode}")
-        self.demonstrator = Demonstrator.start(opening.task, opening.admissible)
+        self.demonstrator = kind.demonstrator(environment, task, opening)
         self.noise = self.rng.choice(config.noise)
         self.first_admissible = opening.admissible
         self.turns: list[DemonstratedTurn] = []
@@ -57,21 +67,13 @@ class _Player:
 
     def choose(self) -> tuple[tuple[str, ...], str]:
         """(demonstrated choices, action to play)."""
-        choices = self.demonstrator.choices(self.dialogue.admissible)
+        choices = tuple(self.demonstrator.choices(self.dialogue.admissible))
         draw = self.rng.random()
         if draw < self.noise * 2 / 3:
-            return choices, self.rng.choice(self.dialogue.admissible)
+            return choices, random_action(self.rng, self.dialogue.admissible, self.dialogue.task)
         if draw < self.noise:
-            return choices, self.rng.choice(list(self._impossible()))
+            return choices, self.rng.choice(self.demonstrator.slips(self.rng))
         return choices, self.rng.choice(choices)
-
-    def _impossible(self) -> Iterator[str]:
-        """Actions that mostly fail: the policy must learn to go on after one."""
-        here = self.demonstrator.place or self.demonstrator.receptacles[0]
-        yield f"take {self.demonstrator.goal.object} 1 from {here}"
-        yield f"move {self.demonstrator.goal.object} 1 to {here}"
-        yield f"open {self.rng.choice(self.demonstrator.receptacles)}"
-        yield f"go to {here}"
 
     def finished(self) -> Demonstration:
         """The episode as it was played."""
@@ -82,13 +84,16 @@ class _Player:
             self.first_admissible,
             tuple(self.turns),
             self.success,
+            self.dialogue.words,
         )
 
 
-def _play(pool: EnvironmentPool, jobs: list[tuple[Task, int]], config: DemonstrationConfig) -> list[Demonstration]:
+def _play(
+    pool: EnvironmentPool, environment: EnvironmentConfig, jobs: list[tuple[Task, int]], config: DemonstrationConfig
+) -> list[Demonstration]:
     openings = pool.reset([(task, 0) for task, _ in jobs])
     players = [
-        _Player(task, episode, config, Dialogue(opening.observation, opening.admissible))
+        _Player(environment, task, episode, config, opening)
         for (task, episode), opening in zip(jobs, openings, strict=True)
     ]
     running = list(range(len(players)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerFast
 
 from paw_bench.config.schema import ContextConfig, PromptConfig
+from paw_bench.envs.words import Words
 from paw_bench.rollout.codec import TurnCodec
 from paw_bench.rollout.prompts import Dialogue, window_prompt
 
@@ -32,6 +33,11 @@ class Demonstration:
     admissible: tuple[str, ...]
     turns: tuple[DemonstratedTurn, ...]
     success: bool
+    words: Words
+
+    def dialogue(self) -> Dialogue:
+        """What has been said before the first turn."""
+        return Dialogue(self.opening, self.admissible, words=self.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +48,13 @@ class Example:
     action_ids: list[int]
     observation_ids: list[int]
     place_ids: list[int]
-    """A search: the equally good tokens at the action's second position (its place). Else empty."""
+    """A search: the equally good tokens at the action's second position (place, direction). Else empty."""
 
 
 def texts_of(demonstration: Demonstration, prompt: PromptConfig, context: ContextConfig) -> list[str]:
     """Every text of the demonstration that the tokenizer will meet: prompts, actions and observations."""
     texts = []
-    dialogue = Dialogue(demonstration.opening, demonstration.admissible)
+    dialogue = demonstration.dialogue()
     for turn in demonstration.turns:
         texts += [window_prompt(dialogue, prompt, context.turns), *turn.choices, turn.observation]
         dialogue.answer(turn.played, turn.observation, turn.admissible)
@@ -64,14 +70,14 @@ def examples_of(
     is one token, so the distribution is over the tokens of one position.
     """
     codec = TurnCodec(tokenizer, prompt, context)
-    dialogue = Dialogue(demonstration.opening, demonstration.admissible)
+    dialogue = demonstration.dialogue()
     examples = []
     for turn in demonstration.turns:
         followed = turn.played in turn.choices
         action = turn.played if followed else turn.choices[0]
         examples.append(
             Example(
-                prompt_ids=codec.window_ids(dialogue),
+                prompt_ids=codec.fitted_ids(dialogue),
                 action_ids=[*codec.encode(action), tokenizer.eos_token_id],
                 observation_ids=codec.separator(ended=True) + codec.encode(turn.observation) if followed else [],
                 place_ids=[codec.encode(choice)[1] for choice in turn.choices] if len(turn.choices) > 1 else [],

@@ -1,7 +1,7 @@
 """`paw-bench warm-start`: demonstrations, tokenizer, behaviour cloning, and the choice of a checkpoint by its rule.
 
 The rule is part of the config and so fixed beforehand: the first checkpoint whose success on the tune panel lies in
-`target_success`. Games of the valid panels are neither demonstrated nor looked at.
+`target_success`. Tasks of the panels to report on are neither demonstrated nor looked at.
 """
 
 from __future__ import annotations
@@ -20,18 +20,7 @@ from paw_bench.envs.panels import Panel, load_panels
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.errors import UserError
 from paw_bench.store.atomic import write_json
-from paw_bench.warm_start.config import SizeConfig, TrainConfig, WarmStartConfig
-
-PRESETS = {
-    "embedded": WarmStartConfig(name="embedded", size=SizeConfig(hidden=128, intermediate=384, layers=4, heads=4)),
-    # For tests and the model axis: it takes what the training gives.
-    "embedded-small": WarmStartConfig(
-        name="embedded-small",
-        size=SizeConfig(hidden=64, intermediate=192, layers=2, heads=2),
-        training=TrainConfig(steps=800, candidates_from=800),
-        target_success=(0.0, 1.0),
-    ),
-}
+from paw_bench.warm_start.config import WarmStartConfig
 
 
 def warm_start(config: WarmStartConfig, output: Path, *, workers: int, threads: int) -> dict[str, Any]:
@@ -41,8 +30,7 @@ def warm_start(config: WarmStartConfig, output: Path, *, workers: int, threads: 
     """
     if output.exists():
         raise UserError(f"{output} exists already", "choose another --output, or remove it")
-    games = config.demonstrations.games
-    environment = EnvironmentConfig(games=games, max_turns=config.demonstrations.max_turns, invalid_action="admissible")
+    environment = config.demonstrations.played()
     panels = load_panels(environment)
     with EnvironmentPool(environment, workers=workers, timeout_s=60.0) as pool:
         return _make(config, environment, panels, pool, output=output, threads=threads)
@@ -66,18 +54,23 @@ def _make(
     from paw_bench.warm_start.train import build_model, train
 
     torch.set_num_threads(threads)
-    experiment = ExperimentConfig(environment=environment, prompt=config.prompt, context=config.context)
+    experiment = ExperimentConfig(
+        environment=environment,
+        prompt=config.prompt,
+        context=config.context,
+        evaluation=EvaluationConfig(panel="tune"),
+    )
     tasks = panels["train"].tasks
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
         bar = bars.add_task("demonstrations", total=len(tasks) * config.demonstrations.episodes_per_game)
         demonstrations = play_demonstrations(
-            pool, tasks, config.demonstrations, lambda played: bars.update(bar, completed=played)
+            pool, environment, tasks, config.demonstrations, lambda played: bars.update(bar, completed=played)
         )
     texts = [
         text for demonstration in demonstrations for text in texts_of(demonstration, config.prompt, config.context)
     ]
-    tokenizer = build_tokenizer(texts, places_of(demonstrations), config.vocabulary)
+    tokenizer = build_tokenizer(texts, places_of(demonstrations), config.vocabulary, config.tokenizer)
     examples = [
         example
         for demonstration in demonstrations
@@ -133,7 +126,7 @@ def _tune_success(
     from paw_bench.rollout.collector import Collector
 
     collector = Collector.with_model(experiment, pool, model, tokenizer, batch=256)
-    episodes = play_panel(collector.collect, panel, EvaluationConfig(panel="tune"), seed=0)
+    episodes = play_panel(collector.collect, panel, experiment.evaluation, seed=0)
     return sum(episode.success for episode in episodes) / len(episodes)
 
 

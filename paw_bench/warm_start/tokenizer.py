@@ -1,7 +1,7 @@
-"""The embedded model's own tokenizer: words and places of the game as tokens, bytes for everything else.
+"""The embedded models' own tokenizers: words and names of the environment as tokens, bytes for everything else.
 
-A place ("cabinet 3") is one token, because a prompt lists all places; an object ("apple 2") is two, so that the word in
-the instruction and the thing on the shelf share one. A command is never one token: pieces hold at most a verb or an
+In ALFWorld a place ("cabinet 3") is one token, because a prompt lists all places; an object ("apple 2") is two, so that
+the word in the instruction and the thing on the shelf share one. A command is never one token: pieces hold at most a verb or an
 entity, and one-word commands are cut after their first letter.
 """
 
@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from paw_bench.warm_start.config import TokenizerConfig
+
 PAD, END, USER, ASSISTANT = "<|pad|>", "<|end|>", "<|user|>", "<|assistant|>"
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -22,16 +24,17 @@ CHAT_TEMPLATE = (
     "{%- if add_generation_prompt -%}{{ '<|assistant|>' }}{%- endif -%}"
 )
 ONE_WORD_COMMANDS = ("look", "inventory", "help")
-_PHRASES = ("go to", "You arrive at", "you see", "On the", "In it", "and a", "Nothing happens", "You pick up the")
 
 
-def build_tokenizer(texts: Iterable[str], places: dict[str, int], size: int) -> PreTrainedTokenizerFast:
-    """Tokenizer over `texts` with at most `size` tokens.
+def build_tokenizer(
+    texts: Iterable[str], places: dict[str, int], size: int, config: TokenizerConfig | None = None
+) -> PreTrainedTokenizerFast:
+    """Tokenizer over `texts` with at most `size` tokens, by default of ALFWorld's pieces.
 
     `places` maps a kind of receptacle to its highest number: all its numbers become tokens, seen in `texts` or not.
     Pieces beyond `size` (the rarest) are spelt in characters, and characters outside ASCII in bytes.
     """
-    splitter = pre_tokenizers.Split(Regex(_pieces(places)), "isolated")
+    splitter = pre_tokenizers.Split(Regex(_pieces(places, config or TokenizerConfig())), "isolated")
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(piece for piece, _ in splitter.pre_tokenize_str(text))
@@ -59,13 +62,14 @@ def build_tokenizer(texts: Iterable[str], places: dict[str, int], size: int) -> 
     )
 
 
-def _pieces(places: dict[str, int]) -> str:
+def _pieces(places: dict[str, int], config: TokenizerConfig) -> str:
     """Pattern of the pieces that can become tokens."""
     return "|".join(
         [
+            *config.patterns,
             *(rf" ?{word[0]}(?={word[1:]}\b)" for word in ONE_WORD_COMMANDS),
-            *(rf" ?{phrase}\b" for phrase in _PHRASES),
-            rf" ?(?:{'|'.join(sorted(places))}) \d+\b",
+            *(rf" ?{phrase}\b" for phrase in config.phrases),
+            *([rf" ?(?:{'|'.join(sorted(places))}) \d+\b"] if places else []),
             r" ?[A-Za-z]+",
             r" \d+\b",
             r"\n> |; |\. |, |\n",

@@ -9,7 +9,7 @@ from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.config.section import Section
 from paw_bench.envs.alfworld.files import DATA_FOLDER, GAME_FILE, TASK_TYPE_NAMES, VARIABLE
 from paw_bench.envs.definition import Definition, Listed, Missing
-from paw_bench.envs.protocol import Environment, Player, StepResult, Task
+from paw_bench.envs.protocol import Demonstrator, Environment, StepResult, Task
 from paw_bench.envs.words import Words
 
 
@@ -45,12 +45,14 @@ class Alfworld(Definition):
 
         return AlfworldEnvironment(config)
 
-    def player(self, config: EnvironmentConfig, task: Task, opening: StepResult) -> Player:
-        """The blind demonstrator."""
-        from paw_bench.envs.alfworld.demonstrator import Demonstrator
+    def demonstrator(self, config: EnvironmentConfig, task: Task, opening: StepResult) -> Demonstrator:
+        """One who knows the rules of the house and searches it blindly."""
+        from paw_bench.envs.alfworld.demonstrator import Searcher
 
         found = self.words.instruction.search(opening.observation)
-        return Demonstrator.start(found[1] if found else "", opening.admissible)
+        return Searcher.start(found[1] if found else "", opening.admissible)
+
+    player = demonstrator
 
     def missing(self, config: EnvironmentConfig) -> Missing | None:
         """The original games, where the config asks for them."""

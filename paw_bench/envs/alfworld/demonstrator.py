@@ -7,6 +7,7 @@ in the order of the list. A policy cloned from it can master the mechanics; wher
 
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import dataclass, field
 
@@ -48,7 +49,7 @@ def kind(entity: str) -> str:
 
 
 @dataclass(slots=True)
-class Demonstrator:
+class Searcher:
     """Knows what to do next from what it has read so far."""
 
     goal: Goal
@@ -62,7 +63,7 @@ class Demonstrator:
     closed: bool = False
 
     @classmethod
-    def start(cls, task: str, admissible: tuple[str, ...]) -> Demonstrator:
+    def start(cls, task: str, admissible: tuple[str, ...]) -> Searcher:
         """Begin an episode from its instruction and first admissible actions."""
         places = tuple(action[6:] for action in admissible if action.startswith("go to "))
         return cls(Goal.parse(task), places)
@@ -107,6 +108,16 @@ class Demonstrator:
         """
         action = self._bring(admissible) if self.held else self._fetch(admissible)
         return (action,) if action in admissible else self._search()
+
+    def slips(self, rng: random.Random) -> tuple[str, ...]:
+        """Reaching for what may not be there, opening from afar, going where one stands."""
+        here = self.place or self.receptacles[0]
+        return (
+            f"take {self.goal.object} 1 from {here}",
+            f"move {self.goal.object} 1 to {here}",
+            f"open {rng.choice(self.receptacles)}",
+            f"go to {here}",
+        )
 
     def _bring(self, admissible: tuple[str, ...]) -> str | None:
         assert self.held is not None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.config.section import NonNegativeInt, PositiveInt
 from paw_bench.envs.definition import Definition, Listed, Missing, PanelOptions
-from paw_bench.envs.protocol import Environment, Player, StepResult, Task
+from paw_bench.envs.protocol import Demonstrator, Environment, Player, StepResult, Task
 from paw_bench.envs.words import Words
 from paw_bench.errors import ConfigError
 
@@ -77,6 +77,13 @@ class SearchQa(Definition):
         library = _library_of(config)
         found = (question for panel in library.questions.values() for question in panel)
         return Reader(next(question for question in found if question.name == task.location), config.max_turns)
+
+    def demonstrator(self, config: EnvironmentConfig, task: Task, opening: StepResult) -> Demonstrator:
+        """One who reads what is found. It understands the questions of the generated library only."""
+        from paw_bench.envs.search_qa.demonstrator import Researcher
+
+        found = self.words.instruction.search(opening.observation)
+        return Researcher.start(found[1] if found else "", config.max_turns)
 
     def missing(self, config: EnvironmentConfig) -> Missing | None:
         """The user's files, where the config asks for them."""

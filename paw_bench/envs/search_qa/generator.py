@@ -16,7 +16,7 @@ from paw_bench.envs.search_qa.library import Document, Library, Question
 VERSION = 1
 """Counted up whenever the same seed gives another library."""
 KINDS = ("one hop", "two hops", "three hops", "comparison")
-_FIRST = (
+FIRST = (
     "ba",
     "co",
     "de",
@@ -37,7 +37,7 @@ _FIRST = (
     "ve",
     "zo",
 )
-_LAST = (
+LAST = (
     "bran",
     "crest",
     "dor",
@@ -54,6 +54,7 @@ _LAST = (
     "tor",
     "wick",
 )
+"""A name is some syllables of the first and one of the second kind."""
 _JOBS = ("botanist", "violinist", "architect", "judge", "glass maker", "surveyor", "novelist", "chess master", "diver")
 _GOODS = ("clocks", "ceramic tiles", "sailing boats", "optical lenses", "paper", "bicycles", "tea", "wool coats")
 
@@ -118,7 +119,7 @@ def _namer(rng: random.Random) -> Callable[[], str]:
         made, length = "", 1
         while not made or made in used:
             # Short names run out as they are used.
-            made, length = "".join(rng.choices(_FIRST, k=length)) + rng.choice(_LAST), min(length + 1, 6)
+            made, length = "".join(rng.choices(FIRST, k=length)) + rng.choice(LAST), min(length + 1, 6)
         used.add(made)
         return made.capitalize()
 

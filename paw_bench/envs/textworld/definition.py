@@ -10,7 +10,7 @@ from pydantic import Field
 from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.config.section import NonNegativeInt, PositiveInt
 from paw_bench.envs.definition import Definition, Listed, PanelOptions
-from paw_bench.envs.protocol import Environment, Player, StepResult, Task
+from paw_bench.envs.protocol import Demonstrator, Environment, Player, StepResult, Task
 from paw_bench.envs.words import Words
 
 Kind = Literal["coin_collector", "treasure_hunter", "cooking"]
@@ -66,6 +66,13 @@ class TextWorld(Definition):
         from paw_bench.envs.textworld.player import Guide
 
         return Guide(task.location)
+
+    def demonstrator(self, config: EnvironmentConfig, task: Task, opening: StepResult) -> Demonstrator:
+        """One who does not know the way."""
+        from paw_bench.envs.textworld.demonstrator import Wanderer
+
+        found = self.words.instruction.search(opening.observation)
+        return Wanderer(found[1] if found else "")
 
 
 TEXTWORLD = TextWorld()

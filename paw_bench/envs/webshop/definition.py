@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.config.section import NonNegativeInt, PositiveInt
 from paw_bench.envs.definition import Definition, Listed, Missing, PanelOptions
-from paw_bench.envs.protocol import Environment, Player, StepResult, Task
+from paw_bench.envs.protocol import Demonstrator, Environment, Player, StepResult, Task
 from paw_bench.envs.words import Words
 from paw_bench.errors import ConfigError
 
@@ -32,6 +32,8 @@ class WebshopOptions(PanelOptions):
     """Of the generated catalogue and its goals."""
     products: PositiveInt = 1000
     """Size of the generated catalogue."""
+    page: PositiveInt = 10
+    """Products on a page of results."""
     test: PositiveInt = TEST_GOALS
     """The first so many of goals 0 to 499."""
 
@@ -68,7 +70,7 @@ class Webshop(Definition):
         """A visit to the shop, which the episodes of a process share."""
         from paw_bench.envs.webshop.environment import WebshopEnvironment
 
-        return WebshopEnvironment(config, _browser(*_key(config)))
+        return WebshopEnvironment(config, _browser(*_key(config), self.read_options(config).page))
 
     def player(self, config: EnvironmentConfig, task: Task, opening: StepResult) -> Player:
         """One who knows which product the goal was made from."""
@@ -76,6 +78,13 @@ class Webshop(Definition):
 
         shop = _shop_of(config)
         return Customer(shop, shop.goals[int(task.location)])
+
+    def demonstrator(self, config: EnvironmentConfig, task: Task, opening: StepResult) -> Demonstrator:
+        """One who reads the pages. It understands the instructions of the generated shop only."""
+        from paw_bench.envs.webshop.demonstrator import Shopper
+
+        found = self.words.instruction.search(opening.observation)
+        return Shopper.start(found[1] if found else "")
 
     def missing(self, config: EnvironmentConfig) -> Missing | None:
         """The original files, where the config asks for them."""
@@ -128,10 +137,10 @@ def _shop(folder: str, seed: int, products: int, goals: int) -> Shop:
 
 
 @lru_cache(maxsize=2)
-def _browser(folder: str, seed: int, products: int, goals: int) -> Browser:
+def _browser(folder: str, seed: int, products: int, goals: int, page: int) -> Browser:
     from paw_bench.envs.webshop.environment import Browser
 
-    return Browser(_shop(folder, seed, products, goals))
+    return Browser(_shop(folder, seed, products, goals), page)
 
 
 WEBSHOP = Webshop()

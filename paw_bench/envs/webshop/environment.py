@@ -1,7 +1,7 @@
 """The shop's pages, and what a search or a click does on them (arXiv 2207.01206, section 3).
 
     search page   -> search[words]
-    results       -> click[id], click[next >], click[< prev], click[back to search]; 50 hits, 10 a page
+    results       -> click[id], click[next >], click[< prev], click[back to search]; 50 hits, 10 a page by default
     product       -> click[an option value], click[description | features | reviews], click[buy now], click[< prev], ...
     details       -> click[< prev], click[back to search]
 
@@ -21,7 +21,6 @@ from paw_bench.envs.webshop.shop import Product, Shop
 from paw_bench.envs.words import bracketed
 
 HITS = 50
-PAGE = 10
 SEARCH, BACK, PREVIOUS, NEXT, BUY = "search[<your query>]", "back to search", "< prev", "next >", "buy now"
 DETAILS = ("description", "features", "reviews")
 _SEPARATOR = " [SEP] "
@@ -38,8 +37,9 @@ class Page:
 class Browser:
     """The pages of one shop, for all episodes of a process."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Shop, page: int = 10) -> None:
         self.shop = shop
+        self._page = page
         self.products = list(shop.products.values())
         self._index = Index([product.text for product in self.products])
         self.by_action = {product.asin.lower(): product for product in self.products}
@@ -51,8 +51,8 @@ class Browser:
         return tuple(self._index.top(query, HITS))
 
     def _results(self, hits: tuple[int, ...], page: int) -> Page:
-        shown = [self.products[hit] for hit in hits[page * PAGE : (page + 1) * PAGE]]
-        moves = [NEXT] if (page + 1) * PAGE < len(hits) else []
+        shown = [self.products[hit] for hit in hits[page * self._page : (page + 1) * self._page]]
+        moves = [NEXT] if (page + 1) * self._page < len(hits) else []
         moves += [PREVIOUS] if page else []
         parts = ["Back to Search", f"Page {page + 1} (Total results: {len(hits)})", *(move.title() for move in moves)]
         for product in shown:
