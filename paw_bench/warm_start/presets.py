@@ -53,7 +53,7 @@ PRESETS = {
                 episodes_per_game=6,
                 max_turns=10,
             ),
-            training=TrainConfig(steps=800, batch=16, candidates_from=300, candidates_every=50),
+            training=TrainConfig(steps=800, batch=16, candidates_from=100, candidates_every=25),
         ),
         WarmStartConfig(
             name="embedded-webshop",

@@ -1,8 +1,8 @@
 """The embedded models' own tokenizers: words and names of the environment as tokens, bytes for everything else.
 
 In ALFWorld a place ("cabinet 3") is one token, because a prompt lists all places; an object ("apple 2") is two, so that
-the word in the instruction and the thing on the shelf share one. A command is never one token: pieces hold at most a verb or an
-entity, and one-word commands are cut after their first letter.
+the word in the instruction and the thing on the shelf share one. A command is never one token: pieces hold at most a
+verb or an entity, and one-word commands are cut after their first letter.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A researcher who reads documents, where the `Reader` knows what to look up.
 
-It understands the questions of the generated library, follows them from document to document, and answers with what the
-last one says; on its last turn it answers with what it has. What it needs stands in the last two documents, as a window of
-one turn shows them.
+It understands the questions of the generated library, follows them from document to document, and answers with what
+the last one says; on its last turn it answers with what it has. What it needs stands in the last two documents, which
+is what a window of one turn shows.
 """
 
 from __future__ import annotations
