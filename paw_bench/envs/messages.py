@@ -9,7 +9,9 @@ from paw_bench.envs.protocol import StepResult, Task
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Drop all episodes. There is no answer."""
+    """Drop the episode in `slot` (None: all). There is no answer."""
+
+    slot: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +46,6 @@ class Answer:
 
     slot: int
     result: StepResult | None
+    seconds: float
+    """What the worker needed for it."""
     error: str = ""

@@ -1,10 +1,10 @@
-"""Environments in processes of their own, all slots in step. Lost workers are replaced and their episodes replayed."""
+"""Environments in processes of their own. Lost workers are replaced and their episodes replayed."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from types import TracebackType
@@ -47,9 +47,18 @@ class _Episode:
     losses: int = 0
     """Workers lost by the request that is waiting now."""
 
+    dropped: bool = False
+
+    @property
+    def ended(self) -> bool:
+        return self.dropped or (self.last is not None and self.last.done)
+
 
 class EnvironmentPool:
     """`workers` processes that hold the environments of all slots.
+
+    Two ways to play: `reset` and `step` wait for all answers, so the slots are in step; `begin` and `act` only ask, and
+    `poll` gives the answers as they come, so each slot goes its own way while the caller does other work.
 
     Results do not depend on the number of workers, nor on workers that are lost: an episode is a function of its task,
     seed and actions. A worker that dies, or does not answer a request within `timeout_s` seconds, is replaced; its
@@ -63,6 +72,13 @@ class EnvironmentPool:
         self._timeout_s = timeout_s
         self._seats = [Seat(config) for _ in range(workers)]
         self._episodes: dict[int, _Episode] = {}
+        self._homes: dict[str, int] = {}
+        """The seat of each task."""
+        self._arrived: dict[int, StepResult] = {}
+        """Answers that nobody has been given yet."""
+        self.workers = workers
+        self.worked = 0.0
+        """Seconds that the workers have been at work, summed over them."""
         self.redone = 0
         self.failures: list[Failure] = []
         self._lost_games: set[str] = set()
@@ -76,19 +92,64 @@ class EnvironmentPool:
         Raises RuntimeError when an environment refuses its task or a worker cannot start, EnvironmentHung when
         replacing workers does not help.
         """
-        self._require_open()
-        seats = self._seats_of_tasks([task.task_id for task, _ in assignments])
-        self._episodes = {
-            slot: _Episode(task, seed, seats[task.task_id]) for slot, (task, seed) in enumerate(assignments)
-        }
-        for seat in self._seats:
-            seat.ask([Forget()])
-        results = self._exchange([Begin(slot, task, seed) for slot, (task, seed) in enumerate(assignments)])
-        return [results[slot] for slot in range(len(assignments))]
+        self.clear()
+        self.begin(dict(enumerate(assignments)))
+        return list(self._answers(range(len(assignments))).values())
 
     def step(self, actions: Mapping[int, str]) -> dict[int, StepResult]:
         """Play one action in each of the given slots. Raises like `reset`."""
-        return self._exchange([Act(slot, action) for slot, action in actions.items()])
+        self.act(actions)
+        return self._answers(actions)
+
+    def begin(self, assignments: Mapping[int, tuple[Task, int]]) -> None:
+        """Ask for an episode of (task, seed) in each of the given slots, none of which may be running.
+
+        All episodes of a task go to one worker, which knows the game then; a new task goes to the least busy one.
+        """
+        self._require_open()
+        for slot, (task, seed) in assignments.items():
+            self._episodes[slot] = _Episode(task, seed, self._seat_of(task.task_id))
+        self._ask([Begin(slot, task, seed) for slot, (task, seed) in assignments.items()])
+
+    def act(self, actions: Mapping[int, str]) -> None:
+        """Ask for one action in each of the given slots, whose last answers must have come."""
+        self._require_open()
+        self._ask([Act(slot, action) for slot, action in actions.items()])
+
+    def poll(self, timeout: float | None) -> dict[int, StepResult]:
+        """Answers that have come, by slot, each given once; waits up to `timeout` seconds for the first one.
+
+        None waits until there is one. Empty also when nothing was asked. Raises like `reset`.
+        """
+        self._require_open()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._closed_on_error():
+            # What lies there already costs nothing to take: one answer a worker and look.
+            while self._hear(0.0):
+                pass
+            while not self._arrived and any(seat.unanswered for seat in self._seats):
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    break
+                self._hear(left)
+        arrived, self._arrived = self._arrived, {}
+        return arrived
+
+    def drop(self, slot: int) -> None:
+        """End the episode in `slot`, whose last answer must have come, before its environment does."""
+        episode = self._episodes[slot]
+        episode.dropped = True
+        self._seats[episode.seat].ask([Forget(slot)])
+
+    def clear(self) -> None:
+        """Drop all episodes. Waits for answers that are under way, which nobody wants any more."""
+        self._require_open()
+        with self._closed_on_error():
+            while any(seat.unanswered for seat in self._seats):
+                self._hear(None)
+        self._episodes, self._homes, self._arrived = {}, {}, {}
+        for seat in self._seats:
+            seat.ask([Forget()])
 
     def close(self) -> None:
         """End the workers. Closing twice does no harm."""
@@ -104,57 +165,73 @@ class EnvironmentPool:
     ) -> None:
         self.close()
 
-    def _seats_of_tasks(self, task_ids: Sequence[str]) -> dict[str, int]:
-        """All episodes of a task on one seat, which knows the game then; the largest groups first, seats balanced."""
-        load = [0] * len(self._seats)
-        seats: dict[str, int] = {}
-        for task_id, episodes in Counter(task_ids).most_common():
-            seats[task_id] = load.index(min(load))
-            load[seats[task_id]] += episodes
-        return seats
+    def _seat_of(self, task_id: str) -> int:
+        if task_id not in self._homes:
+            running = [episode.seat for episode in self._episodes.values() if not episode.ended]
+            self._homes[task_id] = min(range(len(self._seats)), key=running.count)
+        return self._homes[task_id]
 
     def _require_open(self) -> None:
         if not self._seats:
             raise RuntimeError("the pool is closed")
 
-    def _exchange(self, requests: Sequence[Begin | Act]) -> dict[int, StepResult]:
-        self._require_open()
-        try:
-            results: dict[int, StepResult] = {}
-            for number, seat in enumerate(self._seats):
-                seat.ask([request for request in requests if self._episodes[request.slot].seat == number])
+    def _ask(self, requests: Sequence[Begin | Act]) -> None:
+        for number, seat in enumerate(self._seats):
+            own = [request for request in requests if self._episodes[request.slot].seat == number]
+            if own:
+                seat.ask(own)
+
+    def _answers(self, slots: Iterable[int]) -> dict[int, StepResult]:
+        """The answers of all of `slots`, in their order, once the last one is there."""
+        with self._closed_on_error():
             while any(seat.unanswered for seat in self._seats):
-                self._hear(results)
-            return {request.slot: results[request.slot] for request in requests}
+                self._hear(None)
+        return {slot: self._arrived.pop(slot) for slot in slots}
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        """Answers that nobody waits for any more would be taken for those of later requests."""
+        try:
+            yield
         except BaseException:
-            self.close()  # answers that nobody waits for would be taken for the next step's
+            self.close()
             raise
 
-    def _hear(self, results: dict[int, StepResult]) -> None:
-        """Take what the workers have to say, or replace those that stay silent."""
+    def _hear(self, timeout: float | None) -> bool:
+        """Take what the workers have to say, or replace those that stay silent; wait for it up to `timeout` seconds.
+
+        Returns whether something happened.
+        """
         busy = {number: seat for number, seat in enumerate(self._seats) if seat.unanswered}
-        patience = min(self._patience(seat) for seat in busy.values())
-        speaking = wait([seat.connection for seat in busy.values()], timeout=max(0.0, patience))
+        if not busy:
+            return False
+        patience = max(0.0, min(self._patience(seat) for seat in busy.values()))
+        waiting = patience if timeout is None else min(patience, timeout)
+        speaking = wait([seat.connection for seat in busy.values()], timeout=waiting)
+        happened = bool(speaking)
         for number, seat in busy.items():
             if seat.connection in speaking:
                 try:
                     message = seat.connection.recv()
                 except (EOFError, OSError):
-                    self._replace(number, "its worker died", results)
+                    self._replace(number, "its worker died")
                 else:
-                    self._take(seat, message, results)
+                    self._take(seat, message)
             elif self._patience(seat) <= 0:
-                self._replace(number, f"no answer within {self._timeout_s:g} s", results)
+                self._replace(number, f"no answer within {self._timeout_s:g} s")
+                happened = True
+        return happened
 
     def _patience(self, seat: Seat) -> float:
         return (self._timeout_s if seat.ready else START_SECONDS) - seat.silent_for()
 
-    def _take(self, seat: Seat, message: Ready | Answer, results: dict[int, StepResult]) -> None:
+    def _take(self, seat: Seat, message: Ready | Answer) -> None:
         seat.heard = time.monotonic()
         if isinstance(message, Ready):
             seat.ready = self._started = True
             return
         request = seat.unanswered.popleft()
+        self.worked += message.seconds
         episode = self._episodes[request.slot]
         if message.result is None:
             played = len(episode.actions)
@@ -165,11 +242,11 @@ class EnvironmentPool:
             return
         if isinstance(request, Act):
             episode.actions.append(request.action)
-        episode.last = results[request.slot] = message.result
+        episode.last = self._arrived[request.slot] = message.result
         episode.losses = 0
         self._lost_games.clear()
 
-    def _replace(self, number: int, reason: str, results: dict[int, StepResult]) -> None:
+    def _replace(self, number: int, reason: str) -> None:
         """Give a seat a new worker and have its running episodes replayed there."""
         lost = self._seats[number]
         lost.stop()
@@ -184,7 +261,7 @@ class EnvironmentPool:
         }
         self._episodes[blamed].losses += 1
         if self._episodes[blamed].losses == _MAX_LOSSES:
-            results[blamed] = self._give_up(self._episodes[blamed], asked.pop(blamed, None), reason)
+            self._arrived[blamed] = self._give_up(self._episodes[blamed], asked.pop(blamed, None), reason)
         self._seats[number] = Seat(self._config)
         self._seats[number].ask(self._redo(number, blamed, asked))
 
@@ -205,7 +282,7 @@ class EnvironmentPool:
         # The blamed episode last: should it cost this worker too, the others have their answers.
         for slot in sorted(here, key=lambda slot: slot == blamed):
             episode = self._episodes[slot]
-            running = episode.last is not None and not episode.last.done
+            running = episode.last is not None and not episode.ended
             if running:
                 requests.append(Begin(slot, episode.task, episode.seed, tuple(episode.actions)))
             if slot in asked:
