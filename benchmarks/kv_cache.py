@@ -14,7 +14,14 @@ import time
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from paw_bench.config.schema import ContextConfig, EnvironmentConfig, ExperimentConfig, GamesConfig, PromptConfig
+from paw_bench.config.schema import (
+    ContextConfig,
+    EnvironmentConfig,
+    ExperimentConfig,
+    GamesConfig,
+    PromptConfig,
+    RunConfig,
+)
 from paw_bench.envs.panels import load_panels
 from paw_bench.envs.pool import EnvironmentPool
 
@@ -44,13 +51,14 @@ def report(mode: str, name: str, environment: EnvironmentConfig, tasks: Any, poo
 
     from paw_bench import models
     from paw_bench.config.schema import ModelConfig
-    from paw_bench.rollout.collector import Assignment, Collector
+    from paw_bench.rollout.build import build_collector
+    from paw_bench.rollout.collector import Assignment
 
     torch.set_num_threads(1)
     model, tokenizer = models.load(ModelConfig(name=name), "cpu")
     context = ContextConfig(mode=mode, max_prompt_tokens=2048, max_response_tokens=8)
     config = ExperimentConfig(environment=environment, prompt=PromptConfig(style="compact"), context=context)
-    collector = Collector.with_model(config, pool, model, tokenizer, batch=64)
+    collector = build_collector(RunConfig(experiment=config), pool, model, tokenizer)
     assignments = [Assignment(task, number, 0, 0, f"kv/{task.task_id}") for number, task in enumerate(tasks)]
     measured = [turn for episode in collector.collect(assignments, 1.0) for turn in decode_turns(model, episode)]
     length, shared, whole, reused = (fmean(column) for column in zip(*measured, strict=True))

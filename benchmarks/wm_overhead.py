@@ -116,12 +116,12 @@ def play(config: RunConfig, *, updates: int) -> list[tuple[list[Episode], float]
         import torch
 
         from paw_bench import models
-        from paw_bench.rollout.collector import Collector
+        from paw_bench.rollout.build import build_collector
         from paw_bench.training.tasks import assignments_of_update
 
         torch.set_num_threads(execution.threads)
         model, tokenizer = models.load(config.experiment.model, execution.device)
-        collector = Collector.with_model(config.experiment, pool, model, tokenizer, batch=execution.generation_batch)
+        collector = build_collector(config, pool, model, tokenizer)
         played = []
         for update in range(1, updates + 1):
             assignments = assignments_of_update(tasks, config.experiment.algorithm, seed=0, update=update)

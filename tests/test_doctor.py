@@ -39,7 +39,11 @@ def call(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_machine_that_can_run_ends_with_0_and_says_what_does_not_apply(tmp_path: Path) -> None:
     done = call(str(Sweeping(tmp_path).file), "--results", str(tmp_path / "results"))
     assert done.returncode == 0, done.stdout
-    for line in ("-        GPU: none asked for", "-        vLLM: execution.engine is not vllm", "write, sync, rename"):
+    for line in (
+        "-        GPU: none asked for",
+        "-        vLLM: execution.engine asks for none",
+        "write, sync, rename",
+    ):
         assert line in done.stdout
     assert "failed" not in done.stdout
     assert not list((tmp_path / "results").iterdir())
@@ -109,7 +113,7 @@ def test_gpus_that_are_not_there(tmp_path: Path) -> None:
 
 def test_an_engine_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_checks, "_python_says", lambda code: "ModuleNotFoundError: No module named 'vllm'")
-    check = only(Wanted(str(tmp_path), engines=["vllm"]), "vLLM")
+    check = only(Wanted(str(tmp_path), engines=["vllm_colocate"]), "vLLM")
     assert (check.state, check.remedy) == ("failed", "pip install vllm, or another engine")
 
 

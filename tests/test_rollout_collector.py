@@ -6,12 +6,21 @@ import pytest
 import torch
 
 from paw_bench.config.algorithm import AlgorithmConfig
-from paw_bench.config.schema import ContextConfig, EnvironmentConfig, ExperimentConfig, GamesConfig, PromptConfig
+from paw_bench.config.schema import (
+    ContextConfig,
+    EnvironmentConfig,
+    ExecutionConfig,
+    ExperimentConfig,
+    GamesConfig,
+    PromptConfig,
+    RunConfig,
+)
 from paw_bench.config.world_model import SelectionConfig, WorldModelConfig
 from paw_bench.envs.panels import load_panels
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.evaluation.fixed_transitions import measure, play_fixed_transitions
 from paw_bench.evaluation.noisy_tokens import names
+from paw_bench.rollout.build import build_collector
 from paw_bench.rollout.collector import Assignment, Collector
 from paw_bench.rollout.episode import Source
 from paw_bench.rollout.rows import rows_of
@@ -55,7 +64,8 @@ def collector_of(
         context=ContextConfig(mode=mode, max_prompt_tokens=limit, max_response_tokens=5),
         world_model=world_model or WorldModelConfig(),
     )
-    return Collector.with_model(config, pool, model, tokenizer, batch=batch)
+    run = RunConfig(experiment=config, execution=ExecutionConfig(generation_batch=batch))
+    return build_collector(run, pool, model, tokenizer)
 
 
 def assignments_of(panels) -> list[Assignment]:

@@ -18,6 +18,7 @@ from paw_bench.store.run_directory import RunDirectory, RunInfo
 
 INFO = RunInfo(run_id="0123456789ab", experiment_name="quickstart", arm="paw", axes={"model.name": "embedded"}, seed=3)
 CONFIG = RunConfig(experiment=ExperimentConfig(seed=3, training=TrainingConfig(updates=10)))
+ENGINE = {"name": "transformers", "reason": "auto: the device is cpu"}
 
 
 @pytest.fixture
@@ -265,11 +266,11 @@ def test_an_attempt_with_another_library_is_refused_by_name(run: RunDirectory, m
 
 def test_an_attempt_with_another_panel_is_refused_by_name(run: RunDirectory) -> None:
     run.new_attempt()
-    run.record_provenance(panels={"train": "aa", "valid_seen": "bb"}, device="cpu")
+    run.record_provenance(panels={"train": "aa", "valid_seen": "bb"}, device="cpu", engine=ENGINE)
     run.new_attempt()
-    run.record_provenance(panels={"train": "aa"}, device="cpu")
+    run.record_provenance(panels={"train": "aa"}, device="cpu", engine=ENGINE)
     with pytest.raises(StoreError, match=r"panels\.valid_seen differs from the run's first attempt: bb then, cc now"):
-        run.record_provenance(panels={"valid_seen": "cc"}, device="cpu")
+        run.record_provenance(panels={"valid_seen": "cc"}, device="cpu", engine=ENGINE)
 
 
 def _hold(path: Path, ready: object, fork_worker: bool) -> None:

@@ -32,12 +32,17 @@ class TrainingDiverged(RuntimeError):
     """As the training loop names its own."""
 
 
+class EngineParted(RuntimeError):
+    """As the comparison of engine and trainer names its own."""
+
+
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
         (MemoryError(), "out_of_memory"),
         (OutOfMemoryError(), "out_of_memory"),
         (TrainingDiverged(), "diverged"),
+        (EngineParted(), "engine_parted"),
         (EnvironmentHung("3 games in a row"), "hung_environment"),
         (ConfigError(file="a.yaml", key="a", value=1, problem="no"), "config"),
         (UserError("no model"), "config"),

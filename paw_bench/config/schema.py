@@ -223,10 +223,25 @@ class CollapseConfig(Section):
     """Share of turns that repeat an earlier one of their episode (action and answer) that then is."""
 
 
+class VllmConfig(Section):
+    """Read by the vLLM engines only."""
+
+    memory_share: PositiveFraction = 0.3
+    """`vllm_colocate`: share of the GPU's memory for its weights and KV cache, beside the trainer's."""
+    server: str | None = None
+    """`vllm_server`: its address, e.g. http://node7:8000."""
+
+
 class ExecutionConfig(Section):
     """How a run is executed. Recorded with each attempt; not part of the run id."""
 
-    engine: Literal["transformers"] = "transformers"
+    engine: Literal["auto", "transformers", "vllm_colocate", "vllm_server"] = "auto"
+    """What samples the actions (docs/rollouts.md). `auto`: vLLM in the trainer's process where it is installed, on one
+    GPU, for runs that are not deterministic; else transformers. Each attempt records which."""
+    vllm: VllmConfig = VllmConfig()
+    logprob_gap: Positive | None = None
+    """The run stops when the engine's log-probabilities part from the trainer's by more than this after a sync (mean
+    over tokens, nats). None: 0.001 for a float32 model, 0.1 for bfloat16."""
     micro_batch_rows: PositiveInt = 64
     """Rows of one forward pass; gradients are accumulated to the optimizer step."""
     generation_batch: PositiveInt = 256
@@ -275,6 +290,29 @@ class RunConfig(Section):
 
     experiment: ExperimentConfig
     execution: ExecutionConfig = ExecutionConfig()
+
+    @model_validator(mode="after")
+    def _engine_fits(self) -> RunConfig:
+        engine = self.execution.engine
+        if engine.startswith("vllm") and self.experiment.rollout.deterministic:
+            raise impossible(
+                "execution.engine",
+                f"{engine!r} does not repeat to the bit, as rollout.deterministic asks",
+                "set execution.engine to 'transformers', or rollout.deterministic to false",
+            )
+        if engine.startswith("vllm") and self.execution.ranks > 1:
+            raise impossible(
+                "execution.engine",
+                f"{engine!r} samples for one process, and the run has {self.execution.ranks}",
+                "set execution.engine to 'transformers', or execution.processes to 1",
+            )
+        if engine == "vllm_server" and self.execution.vllm.server is None:
+            raise impossible(
+                "execution.vllm.server",
+                "the engine 'vllm_server' needs an address",
+                "set execution.vllm.server, e.g. to http://localhost:8000",
+            )
+        return self
 
     @model_validator(mode="after")
     def _every_process_has_rows(self) -> RunConfig:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
 from paw_bench.config.schema import ExperimentConfig
 from paw_bench.envs.definition import definition
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.envs.protocol import StepResult, Task
 from paw_bench.rollout.codec import TurnCodec
 from paw_bench.rollout.engine import Engine, Reply, Request
-from paw_bench.rollout.engines.transformers import TransformersEngine
 from paw_bench.rollout.episode import Episode, Turn
 from paw_bench.rollout.prompts import Dialogue, action_of, admissible_suffix
 from paw_bench.rollout.sampling import noise_key
@@ -60,28 +57,6 @@ class Collector:
         self.codec = codec
         self.words = definition(config.environment.name).words
         self.timing = Timing()
-
-    @classmethod
-    def with_model(
-        cls,
-        config: ExperimentConfig,
-        pool: EnvironmentPool,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        *,
-        batch: int,
-    ) -> Collector:
-        """A collector whose policy is `model` itself, decoding `batch` prompts together."""
-        engine = TransformersEngine(
-            model,
-            end_id=tokenizer.eos_token_id,
-            pad_id=tokenizer.pad_token_id,
-            max_tokens=config.context.max_response_tokens,
-            batch=batch,
-            # The only score that reads them; they cost the more, the larger the vocabulary is.
-            entropies=config.world_model.selection.score == "entropy",
-        )
-        return cls(config, pool, engine, TurnCodec(tokenizer, config.prompt, config.context))
 
     def collect(self, assignments: list[Assignment], temperature: float) -> list[Episode]:
         """Play all assignments to their end, in lock-step.

@@ -148,13 +148,13 @@ class RunDirectory:
         """All attempts, oldest first."""
         return attempts(self.path / "attempts")
 
-    def record_provenance(self, *, panels: dict[str, str], device: str) -> None:
-        """Add panel hashes (name -> SHA-256) and the device's name to the attempt's provenance.
+    def record_provenance(self, *, panels: dict[str, str], device: str, engine: dict[str, str]) -> None:
+        """Add panel hashes (name -> SHA-256), the device's name and the engine to the attempt's provenance.
 
         Raises StoreError, naming the panel, when one differs from what the run's first attempt played.
         """
         assert self.attempt is not None, "open an attempt first"
-        self.attempt.record(panels=panels, device=device)
+        self.attempt.record(panels=panels, device=device, engine=engine)
 
     def result_was_removed(self) -> bool:
         """Whether the run was finished and somebody removed its result to have it redone."""

@@ -13,7 +13,7 @@ from paw_bench.sweep.queue import Task
 
 Cause = Literal[
     "preempted", "time_limit", "node_failure", "hung_environment", "out_of_memory", "lost", "not_started", "storage",
-    "error", "diverged", "collapsed", "config", "cancelled",
+    "error", "diverged", "collapsed", "engine_parted", "config", "cancelled",
 ]  # fmt: skip
 
 _BY_STATE: dict[str, Cause] = {
@@ -31,6 +31,7 @@ _BY_ERROR: Mapping[str, Cause] = {
     "EnvironmentHung": "hung_environment",
     "TrainingDiverged": "diverged",
     "PolicyCollapsed": "collapsed",
+    "EngineParted": "engine_parted",
     "RankLost": "lost",
     "WriteError": "storage",
     "UserError": "config",

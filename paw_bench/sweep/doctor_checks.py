@@ -97,8 +97,8 @@ def _gpus(wanted: int) -> Iterator[Check]:
 
 
 def _vllm(engines: list[str]) -> Check:
-    if "vllm" not in engines:
-        return Check("vLLM", "skipped", "execution.engine is not vllm")
+    if not any(engine.startswith("vllm") for engine in engines):
+        return Check("vLLM", "skipped", "execution.engine asks for none")
     said = _python_says("import vllm; print(vllm.__version__)")
     works = said[:1].isdigit()
     return Check("vLLM", "ok", said) if works else Check("vLLM", "failed", said, "pip install vllm, or another engine")

@@ -34,6 +34,10 @@ class PolicyCollapsed(TrainingStopped):
     """The policy wins nothing any more and is stuck, or writes what is no action (see `decline`)."""
 
 
+class EngineParted(TrainingStopped):
+    """What samples the episodes has other weights than what is trained (see `sync.py`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decline:
     """The latest updates of a run whose policy was well before: `updates` of them in a row, from `first` on."""

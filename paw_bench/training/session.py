@@ -18,13 +18,17 @@ from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.evaluation import samples
 from paw_bench.evaluation.fixed_transitions import measure, play_fixed_transitions
 from paw_bench.evaluation.play import play_panel, records, summary
-from paw_bench.rollout.collector import Assignment, Collector
+from paw_bench.rollout.build import build_collector
+from paw_bench.rollout.collector import Assignment
+from paw_bench.rollout.engines.choose import choose
 from paw_bench.rollout.episode import Episode
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.training.build import build_trainer
+from paw_bench.training.entropies import fill_entropies
 from paw_bench.training.health import PolicyCollapsed, TrainingDiverged, TrainingStopped, decline
 from paw_bench.training.loop import UpdateLoop
 from paw_bench.training.ranks import Ranks
+from paw_bench.training.sync import WeightSync
 from paw_bench.training.tasks import assignments_of_update
 
 
@@ -46,12 +50,18 @@ class Session:
         self.pool = pool
         device = torch.cuda.get_device_name() if execution.device == "cuda" else "cpu"
         if self.ranks.main:
-            directory.record_provenance(panels={name: panel.sha256 for name, panel in panels.items()}, device=device)
+            directory.record_provenance(
+                panels={name: panel.sha256 for name, panel in panels.items()},
+                device=device,
+                engine=asdict(choose(self.config)),
+            )
         model, tokenizer = models.load(self.experiment.model, execution.device)
         self.model = model
-        self.collector = Collector.with_model(self.experiment, pool, model, tokenizer, batch=execution.generation_batch)
+        self.collector = build_collector(self.config, pool, model, tokenizer)
         if self.ranks.main:
             self.fixed = play_fixed_transitions(self.experiment, pool, panels["tune"], self.collector.codec)
+        probes = self.ranks.from_main(lambda: [row.prompt_ids for row in self.fixed.rows])
+        self.sync = WeightSync(self.config, self.collector.engine, probes, self.ranks)
         self.redone = pool.redone
         self.failures = 0
         self.trainer = build_trainer(
@@ -65,11 +75,14 @@ class Session:
 
     def finish(self) -> None:
         """Do what is left of the run and publish its result."""
-        self._resume()
-        self._evaluate_if_due()
-        while self.trainer.updates_done < self.experiment.training.updates:
-            self._train_to(self._next_stop())
+        try:
+            self._resume()
             self._evaluate_if_due()
+            while self.trainer.updates_done < self.experiment.training.updates:
+                self._train_to(self._next_stop())
+                self._evaluate_if_due()
+        finally:
+            self.collector.engine.close()
         if self.ranks.main:
             self.directory.publish_result(self._result())
 
@@ -133,8 +146,13 @@ class Session:
         return self._play(assignments, self.experiment.rollout.temperature)
 
     def _play(self, assignments: list[Assignment], temperature: float) -> list[Episode]:
-        """All episodes of `assignments`, of which each rank plays its share."""
+        """All episodes of `assignments`, of which each rank plays its share, by the policy as it is now."""
+        self.sync.to(self.model, self.trainer.updates_done)
         own = self.collector.collect(list(self.ranks.share(assignments)), temperature)
+        if self.experiment.world_model.selection.score == "entropy":
+            fill_entropies(
+                own, self.model, mode=self.experiment.context.mode, batch=self.config.execution.micro_batch_rows
+            )
         return self.ranks.gather_shares(own)
 
     def _on_update(self, record: dict[str, Any], _: UpdateLoop) -> None:
@@ -149,7 +167,12 @@ class Session:
 
     def _write_update(self, record: dict[str, Any]) -> None:
         timing = self.collector.timing
-        record["seconds"] |= {"generate": timing.generate, "environment": timing.environment}
+        record["seconds"] |= {
+            "generate": timing.generate,
+            "environment": timing.environment,
+            "sync": self.sync.last.seconds,
+        }
+        record["sync_gap"] = self.sync.last.gap
         record["device_seconds"] = record["seconds"]["total"] * self.config.execution.ranks
         self.directory.append_metrics(record)
         print(

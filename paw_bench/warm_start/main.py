@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from paw_bench.config.schema import EnvironmentConfig, EvaluationConfig, ExperimentConfig
+from paw_bench.config.schema import EnvironmentConfig, EvaluationConfig, ExperimentConfig, RunConfig
 from paw_bench.envs.panels import Panel, load_panels
 from paw_bench.envs.pool import EnvironmentPool
 from paw_bench.errors import UserError
@@ -123,9 +123,9 @@ def _tune_success(
     experiment: ExperimentConfig, model: Any, tokenizer: Any, pool: EnvironmentPool, panel: Panel
 ) -> float:
     from paw_bench.evaluation.play import play_panel
-    from paw_bench.rollout.collector import Collector
+    from paw_bench.rollout.build import build_collector
 
-    collector = Collector.with_model(experiment, pool, model, tokenizer, batch=256)
+    collector = build_collector(RunConfig(experiment=experiment), pool, model, tokenizer)
     episodes = play_panel(collector.collect, panel, experiment.evaluation, seed=0)
     return sum(episode.success for episode in episodes) / len(episodes)
 
