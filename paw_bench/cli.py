@@ -353,7 +353,7 @@ def init(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="An empty
     ),
 )
 def warm_start(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="embedded, embedded-small, embedded-textworld, ...")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="embedded, embedded-small, or embedded-ENVIRONMENT.")],
     *,
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make; its name then works as model.name.")],
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Training steps, at most.")] = None,
