@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 from paw_bench.config.schema import EnvironmentConfig, GamesConfig
-from paw_bench.envs.alfworld.engine import Game
 from paw_bench.envs.alfworld.files import GAME_FILE, TRAJECTORY_FILE, split_folder
 from paw_bench.envs.alfworld.generator import generate_game
-from paw_bench.envs.alfworld.oracle import oracle_commands
 
 SMALL = 16
 """The fewest receptacles that all six task types can do with: these games are translated in a tenth of a second."""
-
-_HARMLESS = ("look", "inventory", "examine", "help")
 
 
 def small_config(**games: int) -> EnvironmentConfig:
@@ -33,24 +28,3 @@ def write_games(root: Path, split: str, indexes: range, cap: int | None = SMALL)
         (folder / TRAJECTORY_FILE).write_bytes(game.trajectory_file)
         paths.append(folder / GAME_FILE)
     return paths
-
-
-def winning_walk(game: Game, path: Path, rng: random.Random, after: int) -> list[str]:
-    """The oracle's commands, strewn with others that do not disturb it, then `after` random ones."""
-    node, commands = game.root, []
-
-    def play(command: str) -> None:
-        nonlocal node
-        commands.append(command)
-        node = game.play(node, command)[1]
-
-    for command in oracle_commands(game, path.parent):
-        if rng.random() < 0.5:
-            harmless = [
-                known for known in node.admissible if known.startswith(("look", "inventory", "examine", "help"))
-            ]
-            play(rng.choice([*harmless, "dance", "go to nowhere 1", f" {command} "[1:].upper()]))
-        play(command)
-    for _ in range(after):
-        play(rng.choice(node.admissible))
-    return commands

@@ -7,6 +7,7 @@ one writes behind: a socket holds few answers, and the pool may not look for the
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import sys
@@ -30,12 +31,17 @@ def serve(connection: Connection) -> None:
     threading.Thread(target=_write, args=(connection, answers), daemon=True).start()
     environments: dict[int, Environment] = {}
     definition(config.name).make(config).close()  # imports and data take their time: nobody waits for an answer yet
+    # Environments make much that stays, and looking through all of it often takes longer than their steps.
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 100)
     answers.put(Ready())
     while True:
         request = requests.get()
         if isinstance(request, Forget):
             for slot in list(environments) if request.slot is None else [request.slot]:
                 _close(slot, environments)
+            if request.slot is None:
+                gc.collect()
             continue
         started = time.perf_counter()
         try:

@@ -12,25 +12,32 @@ Texts, lists of commands, rewards and endings are those of stock to the byte: `t
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import orjson
-from textworld.generator.game import EntityInfo
-from textworld.logic import Placeholder, Variable
 
-from paw_bench.envs.alfworld.facts import Difference, FactState, fact_of
-from paw_bench.envs.alfworld.package import Demangler
+from paw_bench.envs.alfworld.facts import Bindings, Difference, Facts
+from paw_bench.envs.alfworld.grammar import Entity, Reference, Texts, grammar_of
 from paw_bench.envs.alfworld.sas import Operator, SasTask, State
-from paw_bench.envs.alfworld.textgen import logic_of
-from paw_bench.envs.alfworld.translation import translation_of
+from paw_bench.envs.alfworld.translation import shown_names, translation_of
 
 NOTHING_HAPPENS = "Nothing happens."
-_GAMES_KEPT = 32
-_QUERIED_PREDICATE = re.compile(r"([a-z][\w@-]*)\s*\(")
+_WEIGHT_KEPT = 2000
+"""Of the games that a process keeps, in states: about 15 MB."""
+_GAME_WEIGHT = 300
+"""What a game without its states takes, in states."""
 _QUERIED_VARIABLE = re.compile(r"(\w+)\s*:")
+
+
+class Commands:
+    """What can be said in a state; many states share one."""
+
+    __slots__ = ("admissible", "operators")
+
+    def __init__(self, operators: dict[str, Operator]) -> None:
+        self.operators = operators
+        """Command -> operator."""
+        self.admissible = tuple(sorted(operators))
 
 
 class Node:
@@ -38,13 +45,12 @@ class Node:
 
     __slots__ = ("admissible", "difference", "edges", "operators", "state", "won")
 
-    def __init__(self, state: State, difference: Difference, operators: dict[str, Operator], won: bool) -> None:
+    def __init__(self, state: State, difference: Difference, commands: Commands, won: bool) -> None:
         self.state = state
         self.difference = difference
         """Of the facts that the grammar queries."""
-        self.operators = operators
-        """Command -> operator."""
-        self.admissible = tuple(sorted(operators))
+        self.operators = commands.operators
+        self.admissible = commands.admissible
         self.won = won
         self.edges: dict[str, tuple[str, Node]] = {}
         """Command -> (feedback, node) of the commands that were played."""
@@ -55,34 +61,47 @@ class Game:
 
     def __init__(self, path: Path, translations: Path | None) -> None:
         data = orjson.loads(path.read_bytes())
-        domain, grammar = data["pddl_domain"], data["grammar"]
-        translation = translation_of(domain, data["pddl_problem"], translations)
+        grammar = grammar_of(data["grammar"], translations)
+        translation = translation_of(data["pddl_domain"], data["pddl_problem"], translations)
         self._task = SasTask(translation.task)
-        self._logic = logic_of(domain, grammar)
-        self._parameters = {
-            action: [Placeholder(name, kind) for name, kind in parameters]
-            for action, parameters in translation.parameters.items()
-        }
+        self._actions = grammar.actions
+        self._parameters = translation.parameters
         self._shown = {
-            action: _arguments_shown(self._logic.actions[action].template, parameters)
-            for action, parameters in self._parameters.items()
-            if action in self._logic.actions
+            name: _arguments_shown(action.template, [parameter for parameter, _ in self._parameters[name]])
+            for name, action in grammar.actions.items()
+            if name in self._parameters
         }
 
-        atoms = [fact_of(atom) for atom in translation.task.atoms]
+        atoms = translation.task.atoms
         true_at_first = [fact for variable, fact in enumerate(atoms) if self._task.initial >> variable & 1]
         self.initial_facts = frozenset([*translation.facts, *true_at_first])
-        queried = frozenset(_QUERIED_PREDICATE.findall(grammar.lower()))
-        self.facts = FactState(self._logic, translation.objects, translation.types, self.initial_facts, queried)
-        self.entities = _named_entities(self.facts)
+        self._facts = Facts(translation.objects, translation.types, self.initial_facts, grammar.queried)
+        self.names = shown_names({thing for _, arguments in self.initial_facts for thing in arguments})
+        """Things by their PDDL names -> the names that ALFWorld shows."""
+        entities = {thing: Entity(thing, translation.objects[thing], name) for thing, name in self.names.items()}
+        self._texts = Texts(grammar.rules, self._facts, entities)
         self._atoms = atoms
         self._read = sum(1 << variable for variable, fact in enumerate(atoms) if fact[0] in translation.read)
 
-        self._commands: dict[int, str] = {}
+        self._commands: dict[tuple[int, ...], Commands] = {}
+        """Under the numbers of their operators."""
+        self._said: dict[int, str] = {}
+        """Number of an operator -> its command."""
         self._derived_commands: dict[tuple[str, ...], str] = {}
         self._nodes: dict[tuple[State, Difference], Node] = {}
-        self.opening = self._derive("#intro#", {})
+        self.opening = self._texts.derive([Reference("intro")], {})
         self.root = self._node(self._task.initial, frozenset())
+
+    @property
+    def weight(self) -> int:
+        """Roughly its memory, in states."""
+        return _GAME_WEIGHT + len(self._nodes)
+
+    def forget(self) -> None:
+        """Forget the states that were seen, which hold each other in memory. Episodes can go on."""
+        for node in self._nodes.values():
+            node.edges.clear()
+        self._nodes.clear()
 
     def play(self, node: Node, command: str) -> tuple[str, Node]:
         """Feedback and next node of a command, which may be any text."""
@@ -99,52 +118,43 @@ class Game:
             for effect in operator.effects
             for predicate, arguments in [self._atoms[effect.variable]]
         ]
-        difference = self.facts.after(node.difference, effects)
-        self.facts.move_to(difference)
-        action, mapping = self._action(operator)
-        try:
-            feedback = self._derive(action.feedback_rule, mapping)
-        except ValueError:
-            feedback = NOTHING_HAPPENS  # as stock: the action counts, but its text cannot be derived
+        difference = self._facts.after(node.difference, effects)
+        self._facts.move_to(difference)
+        feedback = self._texts.derive(self._actions[operator.name[0]].feedback, self._bindings(operator))
         return feedback, self._node(self._task.after(node.state, operator), difference)
 
     def _node(self, state: State, difference: Difference) -> Node:
         key = (state & self._read, difference)
         if key not in self._nodes:
-            operators: dict[str, Operator] = {}
-            for operator in self._task.applicable(state):
-                operators.setdefault(self._command(operator), operator)
-            self._nodes[key] = Node(state, difference, operators, self._task.goal_holds(state))
+            commands = self._commands_of(self._task.applicable(state))
+            self._nodes[key] = Node(state, difference, commands, self._task.goal_holds(state))
         return self._nodes[key]
 
+    def _commands_of(self, applicable: list[Operator]) -> Commands:
+        numbers = tuple(operator.number for operator in applicable)
+        if numbers not in self._commands:
+            operators: dict[str, Operator] = {}
+            for operator in applicable:
+                operators.setdefault(self._command(operator), operator)
+            self._commands[numbers] = Commands(operators)
+        return self._commands[numbers]
+
     def _command(self, operator: Operator) -> str:
-        if operator.number not in self._commands:
+        if operator.number not in self._said:
             name, *arguments = operator.name
             shown = (name, *(arguments[index] for index in self._shown[name]))
             if shown not in self._derived_commands:
-                action, mapping = self._action(operator)
-                names = {identifier: entity.name for identifier, entity in self.entities.items()}
                 # Command templates query only where receptacles are, which never changes.
-                self._derived_commands[shown] = self._derive(action.template, mapping).format(**names)
-            self._commands[operator.number] = self._derived_commands[shown]
-        return self._commands[operator.number]
+                command = self._texts.derive(self._actions[name].command, self._bindings(operator))
+                self._derived_commands[shown] = command.format(**self.names)
+            self._said[operator.number] = self._derived_commands[shown]
+        return self._said[operator.number]
 
-    def _action(self, operator: Operator) -> tuple[Any, dict[Placeholder, Variable]]:
+    def _bindings(self, operator: Operator) -> Bindings:
         name, *arguments = operator.name
         # The name gives the action's own parameters; those of its quantifiers come after them.
         pairs = zip(self._parameters[name], arguments, strict=False)
-        mapping = {placeholder: Variable(argument, placeholder.type) for placeholder, argument in pairs}
-        return self._logic.actions[name], mapping
-
-    def _derive(self, rule: str, mapping: Mapping[Placeholder, Variable]) -> str:
-        context = {
-            "state": self.facts,
-            "variables": {holder.name: self.entities[variable.name] for holder, variable in mapping.items()},
-            "mapping": mapping,
-            "entity_infos": self.entities,
-        }
-        text: str = self._logic.grammar.derive(rule, context)
-        return text
+        return {(parameter, kind): (thing, kind) for (parameter, kind), thing in pairs}
 
 
 class Engine:
@@ -152,34 +162,25 @@ class Engine:
 
     def __init__(self, translations: Path | None) -> None:
         self._translations = translations
-        self._games: OrderedDict[Path, Game] = OrderedDict()
+        self._games: dict[Path, Game] = {}
+        """Those used last come last."""
 
     def open(self, path: Path) -> Game:
         """The game of a game.tw-pddl file."""
-        if path not in self._games:
-            self._games[path] = Game(path, self._translations)
-            if len(self._games) > _GAMES_KEPT:
-                self._games.popitem(last=False)
-        self._games.move_to_end(path)
-        return self._games[path]
+        game = self._games.pop(path, None)
+        if game is None or game.weight > _WEIGHT_KEPT:
+            if game is not None:
+                game.forget()
+            game = Game(path, self._translations)
+        self._games[path] = game
+        while sum(each.weight for each in self._games.values()) > _WEIGHT_KEPT and len(self._games) > 1:
+            self._games.pop(next(iter(self._games))).forget()
+        return game
 
 
-def _arguments_shown(template: str, parameters: list[Placeholder]) -> list[int]:
-    """Which arguments of an action can change the command that its template gives."""
-    names = [parameter.name for parameter in parameters]
+def _arguments_shown(template: str, names: list[str]) -> list[int]:
+    """Which arguments of an action, whose parameters have `names`, can change the command that its template gives."""
     if not set(_QUERIED_VARIABLE.findall(template)) <= set(names):
         return list(range(len(names)))  # a query looks for things that no argument is: all arguments limit it
     words = set(re.findall(r"\w+", template))
     return [index for index, name in enumerate(names) if name in words]
-
-
-def _named_entities(state: FactState) -> dict[str, EntityInfo]:
-    """Every thing of the game under its PDDL name, with the name that ALFWorld shows."""
-    entities = {
-        variable.name: EntityInfo(variable.name, variable.type) for fact in state.facts for variable in fact.arguments
-    }
-    names = Demangler(game_infos=entities)
-    for entity in entities.values():
-        entity.name = names.demangle_alfred_name(entity.id)
-        entity.definite, entity.indefinite = "the", "a"
-    return entities

@@ -28,7 +28,7 @@ class _Plan:
         facts: defaultdict[str, list[Any]] = defaultdict(list)
         for fact in sorted(game.initial_facts):
             facts[fact[0]].append(fact[1])
-        self._names = {identifier: entity.name for identifier, entity in game.entities.items()}
+        self._names = game.names
         self._object_types: dict[str, str] = dict(facts["objecttype"])
         self._receptacle_types: dict[str, str] = dict(facts["receptacletype"])
         self._place: dict[str, str] = dict(facts["inreceptacle"])

@@ -30,7 +30,7 @@ def _harmless_import() -> Iterator[None]:
 
 with _harmless_import():
     import alfworld
-    from alfworld.agents.utils.misc import Demangler, add_task_to_grammar
+    from alfworld.agents.utils.misc import add_task_to_grammar
     from alfworld.gen import constants, goal_library
     from alfworld.info import ALFRED_PDDL_PATH, ALFRED_TWL2_PATH
 
@@ -43,7 +43,6 @@ __all__ = [
     "DOMAIN",
     "GRAMMAR",
     "LAYOUTS",
-    "Demangler",
     "add_task_to_grammar",
     "constants",
     "goal_library",

@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from paw_bench.envs.alfworld.facts import Fact, named
+
 State = int
 
 
@@ -25,8 +27,8 @@ State = int
 class PackedTask:
     """A task in numbers. A literal is 2 v where the atom of variable v holds, 2 v + 1 where it does not."""
 
-    atoms: list[str]
-    """The atom of each variable, such as `opened(cabinet_1)`."""
+    atoms: list[Fact]
+    """The atom of each variable."""
     words: list[str]
     """Words of the operators' names: actions and things."""
     initial: list[int]
@@ -47,9 +49,10 @@ class PackedTask:
     @classmethod
     def of_json(cls, data: dict[str, Any]) -> PackedTask:
         """A task that was written as JSON, which knows no tuples."""
+        atoms = [named(predicate, arguments) for predicate, arguments in data["atoms"]]
         axioms = [[(condition, literal) for condition, literal in layer] for layer in data["axioms"]]
         groups = [(shared, numbers) for shared, numbers in data["groups"]]
-        return cls(**{**data, "axioms": axioms, "groups": groups})
+        return cls(**{**data, "atoms": atoms, "axioms": axioms, "groups": groups})
 
 
 class Condition(NamedTuple):
@@ -93,6 +96,8 @@ class SasTask:
         ]
         self._packed = [(_condition(shared), array("I", numbers)) for shared, numbers in packed.groups]
         self._groups: dict[int, list[Operator]] = {}
+        self._conditions: dict[tuple[int, ...], Condition] = {}
+        """Operators share most of theirs: large numbers, which take time and memory to make."""
         self.initial: State = self._with_derived(_bits(packed.initial))
 
     def applicable(self, state: State) -> list[Operator]:
@@ -130,19 +135,34 @@ class SasTask:
 
     def _group(self, index: int) -> list[Operator]:
         if index not in self._groups:
-            self._groups[index] = list(self._unpacked(iter(self._packed[index][1])))
+            self._groups[index] = list(self._unpacked(self._packed[index][1]))
         return self._groups[index]
 
-    def _unpacked(self, numbers: Iterator[int]) -> Iterator[Operator]:
-        for number in numbers:
-            name = tuple(self._words[word] for word in _counted(numbers))
-            required = _condition(_counted(numbers))
+    def _unpacked(self, numbers: array[int]) -> Iterator[Operator]:
+        place = 0
+
+        def counted() -> tuple[int, ...]:
+            nonlocal place
+            first, place = place + 1, place + 1 + numbers[place]
+            return tuple(numbers[first:place])
+
+        while place < len(numbers):
+            number = numbers[place]
+            place += 1
+            name = tuple(self._words[word] for word in counted())
+            required = self._condition(counted())
             effects = []
-            for _ in range(next(numbers)):
-                condition = _condition(_counted(numbers))
-                literal = next(numbers)
+            place += 1
+            for _ in range(numbers[place - 1]):
+                condition, literal = self._condition(counted()), numbers[place]
+                place += 1
                 effects.append(Effect(condition, literal >> 1, not literal & 1))
             yield Operator(number, name, required, tuple(effects))
+
+    def _condition(self, literals: tuple[int, ...]) -> Condition:
+        if literals not in self._conditions:
+            self._conditions[literals] = _condition(literals)
+        return self._conditions[literals]
 
 
 def packed_task(sas: str) -> PackedTask:
@@ -223,11 +243,12 @@ def _grouped(operators: Sequence[_RawOperator]) -> list[tuple[list[int], list[in
     return [([] if literal is None else [literal], numbers) for literal, numbers in groups.items()]
 
 
-def _atom(values: str, first: str, second: str) -> str:
+def _atom(values: str, first: str, second: str) -> Fact:
     atom = first.removeprefix("Atom ")
     if (values, first, second) != ("2", f"Atom {atom}", f"NegatedAtom {atom}"):
         raise ValueError(f"a variable that is not an atom and its negation: {first}, {second}")
-    return atom
+    predicate, arguments = atom[:-1].split("(", 1)
+    return named(predicate, (argument for argument in arguments.split(", ") if argument))
 
 
 def _literals(lines: Iterator[str]) -> list[int]:
@@ -246,10 +267,6 @@ def _skip_past(lines: Iterator[str], mark: str) -> None:
         if line == mark:
             return
     raise ValueError(f"a task without {mark}")
-
-
-def _counted(numbers: Iterator[int]) -> list[int]:
-    return [next(numbers) for _ in range(next(numbers))]
 
 
 def _condition(literals: Iterable[int]) -> Condition:
