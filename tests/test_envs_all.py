@@ -252,7 +252,7 @@ def test_episodes_are_collected_and_their_transitions_measured(config, panels, m
     }
     engine = ScriptedEngine(script, codec.encode, codec.end_id)
     with EnvironmentPool(config, workers=1, timeout_s=60) as pool:
-        collector = Collector(experiment, pool, engine, codec)
+        collector = Collector(experiment, pool, engine, codec, batch=4)
         assignments = [Assignment(task, group, 0, 0, task.task_id) for group, task in enumerate(tasks)]
         episodes = collector.collect(assignments, 1.0)
         fixed = play_fixed_transitions(experiment, pool, panels["tune"], codec)

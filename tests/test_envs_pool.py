@@ -46,6 +46,26 @@ def play(pool, assignments, disturb=lambda turn: None):
     return histories
 
 
+def play_in_flight(pool, assignments, disturb=lambda number: None):
+    """The episodes of `play`, each at its own pace."""
+    pool.clear()
+    pool.begin(dict(enumerate(assignments)))
+    histories = [[] for _ in assignments]
+    rngs = [random.Random(slot) for slot in range(len(assignments))]
+    running, polls = len(assignments), 0
+    while running:
+        arrived = pool.poll(None)
+        disturb(polls)
+        polls += 1
+        for slot, result in arrived.items():
+            histories[slot].append(result)
+            if result.done or len(histories[slot]) > TURNS:
+                running -= 1
+            else:
+                pool.act({slot: rngs[slot].choice([*result.admissible, "dance"])})
+    return histories
+
+
 @pytest.fixture(scope="module")
 def assignments(tasks):
     return [(task, 0) for task in tasks for _ in range(3)]
@@ -85,6 +105,41 @@ def test_killed_workers_leave_no_trace_in_the_episodes(pool, assignments, undist
     )
     assert pool.redone - before == 6 + 3 + 6
     assert pool.failures == []
+
+
+def test_episodes_in_flight_are_those_in_step_also_when_workers_are_killed(pool, assignments, undisturbed):
+    assert play_in_flight(pool, assignments) == undisturbed
+    before = pool.redone
+    deaths = {1: 0, 8: 1}
+    found = play_in_flight(pool, assignments, lambda poll: poll in deaths and kill(pool, deaths[poll], signal.SIGKILL))
+    assert found == undisturbed
+    assert pool.redone > before
+    assert pool.failures == []
+    assert pool.poll(None) == {}
+
+
+def test_answers_wait_while_nobody_asks_and_a_dropped_episode_is_not_replayed(pool, assignments):
+    """An engine may generate for longer than workers may be silent, and answers may be more than a socket holds."""
+    pool.clear()
+    pool.begin(dict(enumerate(assignments)))
+    openings = {}
+    while len(openings) < len(assignments):
+        openings |= pool.poll(None)
+    patience, pool._timeout_s = pool._timeout_s, 0.5
+    pool.act(dict.fromkeys(openings, "look"))
+    time.sleep(2.0)
+    before, answers = pool.redone, pool.poll(0.0)
+    pool._timeout_s = patience
+    while len(answers) < len(assignments):
+        answers |= pool.poll(None)
+    assert pool.redone == before
+    for slot in range(8):
+        pool.drop(slot)
+    for seat in (0, 1):
+        kill(pool, seat, signal.SIGKILL)
+    pool.act({8: "look"})
+    assert list(pool.poll(None)) == [8]
+    assert pool.redone == before + 1
 
 
 def test_a_hung_worker_is_replaced(assignments, undisturbed):

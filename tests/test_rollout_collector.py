@@ -1,5 +1,7 @@
 import math
+import os
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -13,16 +15,20 @@ from paw_bench.config.schema import (
     ExperimentConfig,
     GamesConfig,
     PromptConfig,
+    RolloutConfig,
     RunConfig,
 )
 from paw_bench.config.world_model import SelectionConfig, WorldModelConfig
 from paw_bench.envs.panels import load_panels
 from paw_bench.envs.pool import EnvironmentPool
+from paw_bench.errors import UserError
 from paw_bench.evaluation.fixed_transitions import measure, play_fixed_transitions
 from paw_bench.evaluation.noisy_tokens import names
 from paw_bench.rollout.build import build_collector
 from paw_bench.rollout.collector import Assignment, Collector
 from paw_bench.rollout.episode import Source
+from paw_bench.rollout.fitting import MARK
+from paw_bench.rollout.provenance import Provenance
 from paw_bench.rollout.rows import rows_of
 from paw_bench.training.columns import world_model_columns
 from paw_bench.warm_start.config import SizeConfig
@@ -55,7 +61,16 @@ def policy():
 
 
 def collector_of(
-    mode: str, pool, policy, *, batch: int = 64, limit: int = 256, style="compact", world_model=None
+    mode: str,
+    pool,
+    policy,
+    *,
+    batch=64,
+    limit=256,
+    style="compact",
+    world_model=None,
+    deterministic=False,
+    longest=4096,
 ) -> Collector:
     model, tokenizer = policy
     config = ExperimentConfig(
@@ -63,9 +78,11 @@ def collector_of(
         prompt=PromptConfig(style=style),
         context=ContextConfig(mode=mode, max_prompt_tokens=limit, max_response_tokens=5),
         world_model=world_model or WorldModelConfig(),
+        rollout=RolloutConfig(deterministic=deterministic),
     )
     run = RunConfig(experiment=config, execution=ExecutionConfig(generation_batch=batch))
-    return build_collector(run, pool, model, tokenizer)
+    collector = build_collector(run, pool, model, tokenizer)
+    return Collector(config, pool, collector.engine, collector.codec, batch=batch, longest=longest)
 
 
 def assignments_of(panels) -> list[Assignment]:
@@ -132,9 +149,75 @@ def test_equal_assignments_give_equal_episodes_whatever_the_order_and_batch(pane
         assert [turn.observation_text for turn in one.turns] == [turn.observation_text for turn in other.turns]
 
 
-def test_overlong_prompts_lose_history_and_then_their_beginning(panels, pool, policy):
-    (episode, *_) = collector_of("window", pool, policy, limit=40).collect(assignments_of(panels)[:1], 1.0)
-    assert all(len(turn.context_ids) <= 40 for turn in episode.turns)
+def test_a_worker_killed_while_the_engine_generates_changes_no_token(panels, pool, policy, monkeypatch):
+    collector = collector_of("window", pool, policy)
+    undisturbed = collector.collect(assignments_of(panels), 1.0)
+    generate, calls = collector.engine.generate, []
+
+    def killing(requests, temperature):
+        calls.append(len(requests))
+        if len(calls) in (2, 4):
+            os.kill(pool._seats[0].process.pid, signal.SIGKILL)
+        return generate(requests, temperature)
+
+    monkeypatch.setattr(collector.engine, "generate", killing)
+    before = pool.redone
+    disturbed = collector.collect(assignments_of(panels), 1.0)
+    assert pool.redone > before
+    assert [[turn.receipt for turn in one.turns] for one in disturbed] == [
+        [turn.receipt for turn in one.turns] for one in undisturbed
+    ]
+    assert [[turn.observation_text for turn in one.turns] for one in disturbed] == [
+        [turn.observation_text for turn in one.turns] for one in undisturbed
+    ]
+
+
+def test_lock_step_repeats_to_the_bit(panels, pool, policy):
+    collector = collector_of("window", pool, policy, deterministic=True)
+    assert collector.collect(assignments_of(panels), 1.0) == collector.collect(assignments_of(panels), 1.0)
+
+
+def test_overlong_prompts_lose_history_and_then_their_middle_with_a_mark(panels, pool, policy):
+    collector = collector_of("window", pool, policy, limit=40)
+    mark = collector.codec.encode(MARK)
+    (whole,) = collector_of("window", pool, policy, limit=2048).collect(assignments_of(panels)[:1], 1.0)
+    (episode,) = collector.collect(assignments_of(panels)[:1], 1.0)
+    first, full = episode.turns[0], whole.turns[0].context_ids
+    kept = 40 - len(mark)
+    assert first.context_ids == full[: kept // 4] + mark + full[len(full) - kept + kept // 4 :]
+    assert first.cut_tokens == len(full) - kept
+    assert all(len(turn.context_ids) == 40 and turn.cut_tokens for turn in episode.turns)
+    assert [turn.dropped_turns for turn in episode.turns] == [0, 1, 2, 2]
+    assert all(turn.cut_tokens == turn.dropped_turns == 0 for turn in whole.turns)
+
+
+@pytest.mark.parametrize("mode", ["window", "full"])
+def test_no_row_is_longer_than_the_model_can_read(mode, panels, pool, policy):
+    """A full context that has no room for another turn ends its episode; what is cut of an observation is marked."""
+    free = collector_of(mode, pool, policy)
+    (whole,) = free.collect(assignments_of(panels)[:1], 1.0)
+    mark = free.codec.encode(MARK)
+    first = whole.turns[0]
+    short = len(first.context_ids + first.action_ids + first.separator_ids + first.observation_ids) - 1
+    longest = max(short, len(first.context_ids) + free.scribe.room.after_prompt)
+    collector = collector_of(mode, pool, policy, longest=longest)
+    (episode,) = collector.collect(assignments_of(panels)[:1], 1.0)
+    rows = rows_of([episode], mode)
+    assert all(len(row.prompt_ids) + len(row.completion_ids) <= longest for row in rows)
+    assert Provenance(policy[1]).violation(rows, [episode]) is None
+    assert episode.outgrown == (mode == "full")
+    if mode == "full":
+        assert len(episode.turns) < len(whole.turns)
+        assert not episode.success
+    for turn in episode.turns:
+        assert turn.closing_ids == (mark if turn.unread_tokens else [])
+    # What was left behind is forgotten: the pool plays on.
+    assert len(free.collect(assignments_of(panels), 1.0)) == 6
+
+
+def test_a_model_without_room_for_a_prompt_is_refused(pool, policy):
+    with pytest.raises(UserError, match=r"context.max_response_tokens: 5 leaves no room"):
+        collector_of("full", pool, policy, longest=8)
 
 
 def test_invalid_actions_are_penalised_apart_from_the_reward(panels, pool, policy):

@@ -10,7 +10,7 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, TrainerCallback
 
 from paw_bench.config.schema import RunConfig
-from paw_bench.rollout.episode import Episode, Turn
+from paw_bench.rollout.episode import Episode, Turn, receipt_of
 from paw_bench.training.build import build_trainer
 from paw_bench.training.loop import UpdateLoop
 
@@ -31,13 +31,18 @@ gc.freeze()
 torch.set_num_threads(1)
 
 
+class Unread(PreTrainedTokenizerFast):
+    """Reads the same in all tokens: a test is free to say which of its synthetic observations have equal texts."""
+
+    def decode(self, *_, **__):
+        return "text"
+
+
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
     words = {"<pad>": 0, "<end>": 1} | {f"w{number}": number for number in range(2, VOCABULARY)}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>", padding_side="left"
-    )
+    return Unread(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>", padding_side="left")
 
 
 def tiny_model(seed: int = 0, layers: int = 1, spread: float = 0.3) -> Qwen2ForCausalLM:
@@ -103,10 +108,22 @@ def make_trainer(config: RunConfig, model, folder, *, collect=None, on_update=No
         config,
         model=model,
         tokenizer=tiny_tokenizer(),
-        collect=collect or collect_from(model, config),
+        collect=as_sampled(collect or collect_from(model, config)),
         on_update=on_update or (lambda record, trainer: None),
         output_dir=folder,
     )
+
+
+def as_sampled(collect):
+    """Synthetic episodes, whatever a test made of them, as if an engine had sampled what they hold."""
+
+    def collected(update: int) -> list[Episode]:
+        episodes = collect(update)
+        for turn in (turn for episode in episodes for turn in episode.turns):
+            turn.receipt = receipt_of(turn.action_ids, turn.action_logprobs)
+        return episodes
+
+    return collected
 
 
 def gradients_of_steps(config: RunConfig, model, folder, collect, records=None) -> list[torch.Tensor]:

@@ -46,7 +46,8 @@ class Resources(Section):
 class Retries(Section):
     """How often a run is tried again by itself, by the cause of its end. `paw-bench retry` begins to count anew.
 
-    Loss that is not finite, collapsed policies, bad configs and cancelled jobs are never tried again by themselves.
+    Loss that is not finite, collapsed policies, tokens without provenance, bad configs and cancelled jobs are never
+    tried again by themselves.
     """
 
     preempted: NonNegativeInt = 100
@@ -63,6 +64,8 @@ class Retries(Section):
     """The job ended before the run began."""
     storage: NonNegativeInt = 2
     """Its files could not be written: no space left, a quota."""
+    engine: NonNegativeInt = 2
+    """The engine failed twice in one collection of episodes."""
     error: NonNegativeInt = 0
     """Any other exception."""
 

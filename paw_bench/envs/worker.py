@@ -1,8 +1,8 @@
 """A worker process of the pool: `python -m paw_bench.envs.worker FD`. It never imports torch.
 
 It answers the requests that come through the socket FD one by one, so that the pool knows which of them hangs. A thread
-reads ahead: when the pool's end of the socket closes the process ends at once, whatever its main thread is doing. Another
-one writes behind: a socket holds few answers, and the pool may not look for them while the engine generates.
+reads ahead: when the pool's end of the socket closes the process ends at once, whatever its main thread is doing.
+Another one writes behind: a socket holds few answers, and the pool takes none while the engine generates.
 """
 
 from __future__ import annotations

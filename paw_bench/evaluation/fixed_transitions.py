@@ -26,6 +26,7 @@ from paw_bench.evaluation.probabilities import histogram
 from paw_bench.evaluation.scoring import score
 from paw_bench.rollout.codec import TurnCodec
 from paw_bench.rollout.episode import Episode, Source
+from paw_bench.rollout.fitting import Room
 from paw_bench.rollout.prompts import Dialogue, said_as
 from paw_bench.rollout.rows import Row, rows_of
 
@@ -61,6 +62,7 @@ def play_fixed_transitions(
     known = [names(codec.decode(context)) for context in contexts]
     marks: list[list[list[bool]]] = [[] for _ in tasks]
     digest = hashlib.sha256()
+    room = Room(codec, longest=None)
     running = list(range(len(tasks)))
     while running:
         actions = {}
@@ -72,7 +74,7 @@ def play_fixed_transitions(
         results = pool.step(actions)
         for slot in running:
             result, dialogue = results[slot], dialogues[slot]
-            context = codec.window_ids(dialogue) if config.context.mode == "window" else contexts[slot]
+            context = room.window(dialogue).ids if config.context.mode == "window" else contexts[slot]
             reply = said_as(actions[slot], config.prompt, kind.words)
             turn = codec.told_turn(context, reply, result.observation, action=actions[slot])
             episodes[slot].turns.append(turn)

@@ -17,4 +17,11 @@ def build_collector(
     """A collector on `pool` whose engine (`execution.engine`) samples from `model`; close its engine when done."""
     experiment = config.experiment
     codec = TurnCodec(tokenizer, experiment.prompt, experiment.context)
-    return Collector(experiment, pool, build_engine(config, model, tokenizer), codec)
+    return Collector(
+        experiment,
+        pool,
+        build_engine(config, model, tokenizer),
+        codec,
+        batch=config.execution.generation_batch,
+        longest=getattr(model.config.get_text_config(), "max_position_embeddings", None),
+    )

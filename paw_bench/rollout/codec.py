@@ -74,15 +74,6 @@ class TurnCodec:
         turns = self.context.turns if turns is None else turns
         return self._user_message(window_prompt(dialogue, self.prompt, turns))
 
-    def fitted_ids(self, dialogue: Dialogue) -> list[int]:
-        """The windowed prompt within the limit: an over-long one loses history, oldest first, then keeps its end."""
-        limit, turns = self.context.max_prompt_tokens, self.context.turns
-        ids = self.window_ids(dialogue)
-        while len(ids) > limit and turns > 0:
-            turns -= 1
-            ids = self.window_ids(dialogue, turns)
-        return ids[-limit:]
-
     def opening_ids(self, dialogue: Dialogue) -> list[int]:
         """Prompt of a full-context episode."""
         return self._user_message(opening_prompt(dialogue, self.prompt))

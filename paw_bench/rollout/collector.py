@@ -1,141 +1,206 @@
-"""Plays episodes: environments and engine in step with each other, every token labelled as it is made."""
+"""Plays episodes: the engine says what each of them does next, the environments' processes answer.
+
+Two ways, chosen by `rollout.deterministic`. In lock-step, every batch is all episodes that still run, in one order, and
+environments wait while the engine generates, as it waits for them: a repeated call gives the same bits. In flight, each
+episode goes its own way: the engine works on those that wait for it while the environments work on the others.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 
 from paw_bench.config.schema import ExperimentConfig
-from paw_bench.envs.definition import definition
 from paw_bench.envs.pool import EnvironmentPool
-from paw_bench.envs.protocol import StepResult, Task
+from paw_bench.envs.protocol import StepResult
 from paw_bench.rollout.codec import TurnCodec
-from paw_bench.rollout.engine import Engine, Reply, Request
-from paw_bench.rollout.episode import Episode, Turn
-from paw_bench.rollout.prompts import Dialogue, action_of, admissible_suffix
-from paw_bench.rollout.sampling import noise_key
+from paw_bench.rollout.engine import Engine, EngineFailed, Reply, Request
+from paw_bench.rollout.episode import Episode
+from paw_bench.rollout.scribe import Assignment, Live, Said, Scribe
 
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """One episode to play. `noise` names the sampling noise: equal names, equal noise."""
-
-    task: Task
-    group: int
-    index: int
-    seed: int
-    noise: str
+__all__ = ["Assignment", "Collector", "Timing"]
 
 
 @dataclass(slots=True)
 class Timing:
     """Where the time of a collection went, in seconds."""
 
+    workers: int = 1
+    total: float = 0.0
     generate: float = 0.0
+    """The engine was at work."""
     environment: float = 0.0
+    """The engine had nothing to do but wait for environments."""
+    worked: float = 0.0
+    """The environments' workers were at work, summed over them."""
+
+    @property
+    def idle(self) -> dict[str, float]:
+        """Shares of the collection in which the engine, and the mean environment worker, did nothing."""
+        engine, workers = self.generate / self.total, self.worked / self.total / self.workers
+        return {"engine": 1.0 - engine, "environments": max(0.0, 1.0 - workers)}
+
+    @contextmanager
+    def taken(self, what: str) -> Iterator[None]:
+        """Add the block's seconds to `what`."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            setattr(self, what, getattr(self, what) + time.monotonic() - started)
 
 
 @dataclass(slots=True)
-class _Live:
-    """An episode that is being played."""
+class _Flight:
+    """What a collection in flight knows of its episodes, by slot: the number of the assignment."""
 
-    episode: Episode
-    dialogue: Dialogue
-    noise: str
-    prompt_ids: list[int]
-    tokens: list[int] = field(default_factory=list)
-    """Full context: everything after the prompt so far."""
+    lives: dict[int, Live] = field(default_factory=dict)
+    said: dict[int, Said] = field(default_factory=dict)
+    """Said last, and under way to the environments."""
+    ready: list[int] = field(default_factory=list)
+    """Those that wait for the engine, longest first."""
+    playing: int = 0
 
 
 class Collector:
     """Plays lists of assignments on one pool with one engine."""
 
-    def __init__(self, config: ExperimentConfig, pool: EnvironmentPool, engine: Engine, codec: TurnCodec) -> None:
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        pool: EnvironmentPool,
+        engine: Engine,
+        codec: TurnCodec,
+        *,
+        batch: int,
+        longest: int | None = None,
+    ) -> None:
+        """
+        Args:
+            config: the run's; `rollout.deterministic` alone decides how episodes are played.
+            pool: environments of the config's kind.
+            engine: the policy.
+            codec: text to tokens for the engine's model.
+            batch: prompts that the engine gets together in flight. Twice as many episodes are begun at most: while one
+                half is with the engine, the other is with the environments.
+            longest: tokens that the model can read at once (None: any number).
+        """
         self.config = config
         self.pool = pool
         self.engine = engine
         self.codec = codec
-        self.words = definition(config.environment.name).words
+        self.batch = batch
+        self.scribe = Scribe(config, codec, longest=longest)
         self.timing = Timing()
+        self.engine_failures: list[str] = []
+        """What the engine failed with and went on after, in all collections."""
 
-    def collect(self, assignments: list[Assignment], temperature: float) -> list[Episode]:
-        """Play all assignments to their end, in lock-step.
+    def collect(self, assignments: Sequence[Assignment], temperature: float) -> list[Episode]:
+        """Play all assignments to their end; their episodes, in the same order.
 
-        The batch of every turn is the episodes still running, in the order of `assignments`: with equal weights the
-        same call gives the same tokens.
+        The engine may fail once, and is then asked again for the same: what was played stands. Raises EngineFailed the
+        second time, and like the pool.
         """
-        self.timing = Timing()
-        clock = time.monotonic()
-        openings = self.pool.reset([(assignment.task, assignment.seed) for assignment in assignments])
-        self.timing.environment += time.monotonic() - clock
-        lives = [self._begin(assignment, opening) for assignment, opening in zip(assignments, openings, strict=True)]
-        running = list(range(len(lives)))
-        while running:
-            clock = time.monotonic()
-            requests = [self._request(lives[slot], slot) for slot in running]
-            replies = self.engine.generate(requests, temperature)
-            self.timing.generate += time.monotonic() - clock
-            clock = time.monotonic()
-            actions = [action_of(self.codec.decode(reply.ids), self.config.prompt, self.words) for reply in replies]
-            results = self.pool.step({slot: action for slot, (action, _) in zip(running, actions, strict=True)})
-            self.timing.environment += time.monotonic() - clock
-            for slot, request, reply, action in zip(running, requests, replies, actions, strict=True):
-                self._record(lives[slot], request.prompt, reply, *action, result=results[slot])
-            self.engine.forget(slot for slot in running if results[slot].done)
-            running = [slot for slot in running if not results[slot].done]
+        self.timing = Timing(workers=self.pool.workers)
+        self._temperature, self._failures_left = temperature, 1
+        worked = self.pool.worked
+        play = self._in_lock_step if self.config.rollout.deterministic else self._in_flight
+        try:
+            with self.timing.taken("total"):
+                lives = play(assignments)
+        finally:
+            self.engine.forget(range(len(assignments)))
+        self.timing.worked = self.pool.worked - worked
         return [live.episode for live in lives]
 
-    def _begin(self, assignment: Assignment, opening: StepResult) -> _Live:
-        task = assignment.task
-        dialogue = Dialogue(opening.observation, opening.admissible, words=self.words)
-        episode = Episode(task.task_id, task.task_type, assignment.group, assignment.index, assignment.seed)
-        prompt = self.codec.opening_ids(dialogue) if self.config.context.mode == "full" else []
-        return _Live(episode, dialogue, assignment.noise, prompt)
+    def _in_lock_step(self, assignments: Sequence[Assignment]) -> list[Live]:
+        with self.timing.taken("environment"):
+            openings = self.pool.reset([(assignment.task, assignment.seed) for assignment in assignments])
+        lives = [self.scribe.begin(*pair) for pair in zip(assignments, openings, strict=True)]
+        running = list(range(len(lives)))
+        while running:
+            said = self._generate({slot: lives[slot] for slot in running})
+            lost = {slot: live.lost for slot in running if (live := lives[slot]).lost}
+            with self.timing.taken("environment"):
+                results = self.pool.step({slot: one.action for slot, one in said.items() if slot not in lost})
+            for slot, result in (results | lost).items():
+                self._write(slot, lives[slot], said[slot], result)
+            running = [slot for slot in running if not lives[slot].done]
+        return lives
 
-    def _request(self, live: _Live, slot: int) -> Request:
-        return Request(self._context(live), noise_key(live.noise, len(live.episode.turns)), conversation=slot)
+    def _in_flight(self, assignments: Sequence[Assignment]) -> list[Live]:
+        """A batch is due once half of the episodes being played wait for it: the environments have the other half.
 
-    def _context(self, live: _Live) -> list[int]:
-        """Tokens that the policy reads before its next action."""
-        if self.config.context.mode == "full":
-            return live.prompt_ids + live.tokens
-        return self.codec.fitted_ids(live.dialogue)
+        Waiting for more would leave the environments idle meanwhile; taking fewer would make the engine do more work,
+        because a batch costs less than its parts.
+        """
+        self.pool.clear()
+        flight, waiting = _Flight(), iter(enumerate(assignments))
+        while True:
+            begun = dict(islice(waiting, 2 * self.batch - flight.playing))
+            self.pool.begin({slot: (assignment.task, assignment.seed) for slot, assignment in begun.items()})
+            flight.playing += len(begun)
+            if not flight.playing:
+                return [flight.lives[slot] for slot in range(len(assignments))]
+            due = min(self.batch, -(-flight.playing // 2))
+            if len(flight.ready) < due:
+                with self.timing.taken("environment"):
+                    arrived = self.pool.poll(None)
+            else:
+                arrived = self.pool.poll(0.0)
+            for slot, result in arrived.items():
+                self._arrived(flight, slot, assignments[slot], result)
+            if len(flight.ready) >= due:
+                batch, flight.ready = flight.ready[:due], flight.ready[due:]
+                said = self._generate({slot: flight.lives[slot] for slot in batch})
+                flight.said |= said
+                lost = {slot: live.lost for slot in batch if (live := flight.lives[slot]).lost}
+                self.pool.act({slot: one.action for slot, one in said.items() if slot not in lost})
+                for slot, result in lost.items():
+                    self._arrived(flight, slot, assignments[slot], result)
 
-    def _record(
-        self, live: _Live, prompt: list[int], reply: Reply, action: str, formed: bool, *, result: StepResult
-    ) -> None:
-        environment = self.config.environment
-        valid = formed if environment.invalid_action == "format" else formed and result.accepted
-        separator = self.codec.separator(ended=reply.ids[-1] == self.codec.end_id)
-        live.dialogue.answer(action, result.observation, result.admissible)
-        observation = self.codec.observation_ids(result.observation + self._listed(live.dialogue, done=result.done))
-        live.episode.turns.append(
-            Turn(
-                context_ids=prompt,
-                action_ids=reply.ids,
-                action_logprobs=reply.logprobs,
-                action_entropies=reply.entropies,
-                action_text=action,
-                observation_text=result.observation,
-                observation_ids=observation,
-                separator_ids=separator,
-                reward=result.reward,
-                penalty=0.0 if valid else environment.invalid_action_penalty,
-                valid=valid,
-                accepted=result.accepted,
-            )
-        )
-        live.episode.success = result.success
-        live.episode.score = result.score
-        if self.config.context.mode == "full":
-            live.tokens = prompt[len(live.prompt_ids) :] + reply.ids + separator + observation
+    def _arrived(self, flight: _Flight, slot: int, assignment: Assignment, result: StepResult) -> None:
+        live = flight.lives.get(slot)
+        if live is None:
+            flight.lives[slot] = self.scribe.begin(assignment, result)
+        else:
+            self._write(slot, live, flight.said.pop(slot), result)
+        if flight.lives[slot].done:
+            flight.playing -= 1
+        else:
+            flight.ready.append(slot)
+
+    def _write(self, slot: int, live: Live, said: Said, result: StepResult) -> None:
+        self.scribe.write(live, said, result)
+        if live.done:
+            self.engine.forget([slot])
             if not result.done:
-                live.tokens += self.codec.turn_opening(live.dialogue, listed=self._lists_in_target)
+                self.pool.drop(slot)
 
-    @property
-    def _lists_in_target(self) -> bool:
-        return self.config.world_model.enabled and self.config.world_model.admissible_in_target
+    def _generate(self, lives: dict[int, Live]) -> dict[int, Said]:
+        """What the policy does next in each of these episodes, by slot."""
+        with self.timing.taken("generate"):
+            prompts = {slot: self.scribe.prompt(live) for slot, live in lives.items()}
+            requests = [self.scribe.request(live, prompts[slot], slot) for slot, live in lives.items()]
+            replies = self._replies(requests)
+            return {slot: self.scribe.said(prompts[slot], reply) for slot, reply in zip(lives, replies, strict=True)}
 
-    def _listed(self, dialogue: Dialogue, *, done: bool) -> str:
-        """The admissible actions as the next prompt lists them, where they belong to the target observation."""
-        return admissible_suffix(dialogue, self.config.prompt) if self._lists_in_target and not done else ""
+    def _replies(self, requests: list[Request]) -> list[Reply]:
+        try:
+            return self._asked(requests)
+        except EngineFailed as failure:
+            if not self._failures_left:
+                raise
+            self._failures_left -= 1
+            self.engine_failures.append(str(failure))
+            self.engine.forget(request.conversation for request in requests if request.conversation is not None)
+            return self._asked(requests)
+
+    def _asked(self, requests: list[Request]) -> list[Reply]:
+        replies = self.engine.generate(requests, self._temperature)
+        if len(replies) != len(requests) or not all(reply.ids for reply in replies):
+            raise EngineFailed(f"{len(requests)} requests got {sum(bool(reply.ids) for reply in replies)} replies")
+        return replies

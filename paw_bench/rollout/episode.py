@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from zlib import crc32
 
 
 class Source(IntEnum):
@@ -17,6 +20,11 @@ class Source(IntEnum):
     """Written by the environment."""
     TEMPLATE = 3
     """Glue between turns: chat-template tokens, the admissible list when it is not a target, forced end tokens."""
+
+
+def receipt_of(ids: Sequence[int], logprobs: Sequence[float]) -> int:
+    """A number that says what was sampled, with which log-probabilities; the same in every process."""
+    return crc32(array("q", ids).tobytes() + array("d", logprobs).tobytes())
 
 
 @dataclass(slots=True)
@@ -42,6 +50,17 @@ class Turn:
     """Invalid-action penalty of this turn (>= 0)."""
     valid: bool
     accepted: bool
+    receipt: int | None = None
+    """`receipt_of` the engine's reply, taken when it came (None: nothing was sampled)."""
+    listed_text: str = ""
+    """What `observation_ids` say after `observation_text`: the admissible actions, where they are a target."""
+    closing_ids: list[int] = field(default_factory=list)
+    """Template tokens after an observation of which `unread_tokens` did not fit: the mark in their place."""
+    unread_tokens: int = 0
+    dropped_turns: int = 0
+    """Turns of history that the window should have shown and had no room for."""
+    cut_tokens: int = 0
+    """Tokens of the prompt that had no room even then; a mark stands in their place."""
 
 
 @dataclass(slots=True)
@@ -59,6 +78,8 @@ class Episode:
     """The environment's grade of the whole episode, 0 to 1, where it gives one."""
     redone: int = 0
     """How often a lost environment worker made the episode be replayed."""
+    outgrown: bool = False
+    """Whether it was ended because its context left no room for another turn."""
 
     @property
     def env_return(self) -> float:

@@ -76,6 +76,7 @@ def _window_rows(number: int, episode: Episode) -> list[Row]:
         completion.add(turn.action_ids, Source.ACTION, index, turn.action_logprobs, turn.action_entropies)
         completion.add(turn.separator_ids, Source.TEMPLATE, index)
         completion.add(turn.observation_ids, Source.OBSERVATION, index)
+        completion.add(turn.closing_ids, Source.TEMPLATE, index)
         rows.append(_row(number, episode.group, index, turn.context_ids, completion))
     return rows
 
@@ -90,6 +91,7 @@ def _full_row(number: int, episode: Episode) -> list[Row]:
         completion.add(turn.action_ids, Source.ACTION, index, turn.action_logprobs, turn.action_entropies)
         completion.add(turn.separator_ids, Source.TEMPLATE, index)
         completion.add(turn.observation_ids, Source.OBSERVATION, index)
+        completion.add(turn.closing_ids, Source.TEMPLATE, index)
     return [_row(number, episode.group, -1, prompt_ids, completion)]
 
 

@@ -13,7 +13,7 @@ from paw_bench.sweep.queue import Task
 
 Cause = Literal[
     "preempted", "time_limit", "node_failure", "hung_environment", "out_of_memory", "lost", "not_started", "storage",
-    "error", "diverged", "collapsed", "engine_parted", "config", "cancelled",
+    "error", "engine", "diverged", "collapsed", "engine_parted", "provenance", "config", "cancelled",
 ]  # fmt: skip
 
 _BY_STATE: dict[str, Cause] = {
@@ -32,6 +32,8 @@ _BY_ERROR: Mapping[str, Cause] = {
     "TrainingDiverged": "diverged",
     "PolicyCollapsed": "collapsed",
     "EngineParted": "engine_parted",
+    "ProvenanceViolated": "provenance",
+    "EngineFailed": "engine",
     "RankLost": "lost",
     "WriteError": "storage",
     "UserError": "config",

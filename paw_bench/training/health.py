@@ -38,6 +38,10 @@ class EngineParted(TrainingStopped):
     """What samples the episodes has other weights than what is trained (see `sync.py`)."""
 
 
+class ProvenanceViolated(TrainingStopped):
+    """A token is not what engine or environment gave (`rollout/provenance.py`). Raised before anything is trained."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decline:
     """The latest updates of a run whose policy was well before: `updates` of them in a row, from `first` on."""

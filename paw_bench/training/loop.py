@@ -22,12 +22,13 @@ from trl.trainer.utils import pad
 from paw_bench.config.schema import RunConfig
 from paw_bench.errors import UserError
 from paw_bench.rollout.episode import Episode
+from paw_bench.rollout.provenance import Provenance
 from paw_bench.rollout.rows import Row, rows_of
 from paw_bench.training import random_state
 from paw_bench.training.arguments import TrlConfig, arguments_of, steps_per_update
 from paw_bench.training.columns import world_model_columns
 from paw_bench.training.gradient_parts import NO_PARTS, GradientParts
-from paw_bench.training.health import TrainingDiverged
+from paw_bench.training.health import ProvenanceViolated, TrainingDiverged
 from paw_bench.training.lora import lora_of
 from paw_bench.training.mixin import Batch, WorldModelMixin
 from paw_bench.training.ranks import Ranks, set_aside
@@ -81,6 +82,7 @@ class UpdateLoop(WorldModelMixin, _Trainer):
         self.world_model = config.experiment.world_model
         self.collect = collect
         self.on_update = on_update
+        self._provenance = Provenance(tokenizer)
         self.updates_done = 0
         self._target = 0
         self._step_logs: list[dict[str, float]] = []
@@ -232,7 +234,10 @@ class UpdateLoop(WorldModelMixin, _Trainer):
     # Episodes into TRL's batch
 
     def collect_rows(self) -> list[Row]:
-        """The next update's episodes as rows; starts the update's measurements."""
+        """The next update's episodes as rows; starts the update's measurements.
+
+        Raises `ProvenanceViolated` where a token is not what engine or environment gave.
+        """
         started = time.monotonic()
         self.begin_update(self.updates_done + 1)
         if self._measures_parts():
@@ -242,6 +247,9 @@ class UpdateLoop(WorldModelMixin, _Trainer):
         episodes = sorted(self.collect(self.updates_done + 1), key=lambda episode: (episode.group, episode.index))
         self.model.train()
         rows = rows_of(episodes, self.run.experiment.context.mode)
+        problem = self._provenance.violation(rows, episodes)
+        if problem:
+            raise ProvenanceViolated(f"update {self.updates_done + 1}: {problem}")
         self._rollout_done = Rollout(episodes, rows, started=started, seconds=time.monotonic() - started)
         return rows
 

@@ -89,6 +89,7 @@ def update_record(
         "valid_share": fmean(turn.valid for turn in turns),
         "cut_share": fmean(turn.action_ids[-1] != end_id for turn in turns),
         "repeated_share": _repeated_turns(episodes) / len(turns),
+        "events": _events(episodes, end_id),
         "loss": _mean(step_logs, "loss"),
         "rl_loss": measured.rl_loss / steps,
         "kl": _mean(step_logs, "kl"),
@@ -120,6 +121,19 @@ def _world_model(columns: WorldModelColumns, diagnostics: Diagnostics, enabled: 
         "selected_share": columns.selected_share,
         "clipped_share": diagnostics.clipped / max(diagnostics.selected_tokens, 1.0),
         "perplexity": math.exp(diagnostics.nll / tokens) if tokens else None,
+    }
+
+
+def _events(episodes: Sequence[Episode], end_id: int) -> dict[str, int]:
+    """How often what should not happen did: turns, and of the last kind episodes."""
+    turns = [turn for episode in episodes for turn in episode.turns]
+    return {
+        "missing_end": sum(turn.action_ids[-1] != end_id for turn in turns),
+        "empty_reply": sum(turn.action_ids == [end_id] for turn in turns),
+        "history_dropped": sum(turn.dropped_turns > 0 for turn in turns),
+        "prompt_cut": sum(turn.cut_tokens > 0 for turn in turns),
+        "observation_cut": sum(turn.unread_tokens > 0 for turn in turns),
+        "outgrown": sum(episode.outgrown for episode in episodes),
     }
 
 

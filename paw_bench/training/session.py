@@ -173,6 +173,7 @@ class Session:
             "sync": self.sync.last.seconds,
         }
         record["sync_gap"] = self.sync.last.gap
+        record["idle"] = timing.idle
         record["device_seconds"] = record["seconds"]["total"] * self.config.execution.ranks
         self.directory.append_metrics(record)
         print(
@@ -192,7 +193,11 @@ class Session:
             )
 
     def _note_failures(self) -> None:
-        """Journal the episodes that the environments gave up since the last call."""
+        """Journal what the engine failed with, and the episodes that the environments gave up, since the last call."""
+        for reasons in self.ranks.gather(self.collector.engine_failures):
+            for reason in reasons if self.ranks.main else ():
+                self.directory.journal("engine_failed", reason=reason, retried=True)
+        self.collector.engine_failures.clear()
         for own in self.ranks.gather(self.pool.failures[self.failures :]):
             for failure in own if self.ranks.main else ():
                 self.directory.journal("episode_given_up", **asdict(failure))

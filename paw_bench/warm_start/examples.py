@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from paw_bench.config.schema import ContextConfig, PromptConfig
 from paw_bench.envs.words import Words
 from paw_bench.rollout.codec import TurnCodec
+from paw_bench.rollout.fitting import Room
 from paw_bench.rollout.prompts import Dialogue, window_prompt
 
 
@@ -70,6 +71,7 @@ def examples_of(
     is one token, so the distribution is over the tokens of one position.
     """
     codec = TurnCodec(tokenizer, prompt, context)
+    room = Room(codec, longest=None)
     dialogue = demonstration.dialogue()
     examples = []
     for turn in demonstration.turns:
@@ -77,7 +79,7 @@ def examples_of(
         action = turn.played if followed else turn.choices[0]
         examples.append(
             Example(
-                prompt_ids=codec.fitted_ids(dialogue),
+                prompt_ids=room.window(dialogue).ids,
                 action_ids=[*codec.encode(action), tokenizer.eos_token_id],
                 observation_ids=codec.separator(ended=True) + codec.encode(turn.observation) if followed else [],
                 place_ids=[codec.encode(choice)[1] for choice in turn.choices] if len(turn.choices) > 1 else [],
