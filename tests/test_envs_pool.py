@@ -140,6 +140,7 @@ def test_answers_wait_while_nobody_asks_and_a_dropped_episode_is_not_replayed(po
     pool.act({8: "look"})
     assert list(pool.poll(None)) == [8]
     assert pool.redone == before + 1
+    pool.reset(assignments)  # the other worker is replaced as well
 
 
 def test_a_hung_worker_is_replaced(assignments, undisturbed):
