@@ -1,6 +1,7 @@
 # The two commands of the README. Both make their own virtual environment in .venv first.
 PYTHON ?= python3
 VENV ?= .venv
+VLLM_VENV ?= .venv-vllm
 BIN := $(VENV)/bin
 # torch goes first: whatever is installed after it then finds the version it wants.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -8,12 +9,13 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 N ?= 40
 SEED ?= 1
 
-.PHONY: sweep test lint reference faults clean
+.PHONY: sweep test test-vllm lint reference faults clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make sweep   install, then the quickstart sweep: three arms, two seeds, a table and figures"
 	@echo "make test    install with the test extra, then the tests"
+	@echo "make test-vllm  install vLLM's CPU build beside all else (3 GB, AVX512 needed), then its tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make reference  docs/reference from the schema and the command line"
 	@echo "make faults  N=40 random faults over sweeps here and on a Slurm of its own (docs/faults.md)"
@@ -23,6 +25,9 @@ sweep: $(VENV)/installed
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
+
+test-vllm: $(VLLM_VENV)/installed-test
+	$(VLLM_VENV)/bin/python -m pytest tests/test_engine_vllm.py
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check
@@ -47,5 +52,14 @@ $(VENV)/installed-test: $(VENV)/installed
 	$(INSTALL) --editable '.[test]'
 	@touch $@
 
+# An environment of its own: TRL imports vLLM wherever it is installed, which takes every command ten seconds.
+$(VLLM_VENV)/installed-test: BIN := $(VLLM_VENV)/bin
+$(VLLM_VENV)/installed-test: pyproject.toml constraints.txt requirements-vllm.txt
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(INSTALL) torch==2.13.0
+	$(INSTALL) --editable '.[test]'
+	$(INSTALL) --no-deps --requirement requirements-vllm.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(VLLM_VENV) build dist .pytest_cache .ruff_cache .mypy_cache

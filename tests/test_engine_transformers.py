@@ -83,3 +83,72 @@ def test_a_reply_ends_with_its_end_token_or_at_the_limit(model):
     assert any(reply.ids[-1] == END for reply in replies)
     assert all(reply.ids[-1] == END or len(reply.ids) == 6 for reply in replies)
     assert all(END not in reply.ids[:-1] for reply in replies)
+
+
+def conversations(engine, *, turns: int, forget: bool = False, change: bool = False) -> list:
+    """Replies of three episodes of different lengths, whose prompts grow; `change`: in one the past is another."""
+    prompts, said = {7: [5, 9, 11], 8: [7], 9: [3, 4, 5, 6, 7, 8]}, []
+    for turn in range(turns):
+        running = [number for number in prompts if number != 8 or turn != 1]
+        requests = [Request(list(prompts[number]), noise_key(number, turn), conversation=number) for number in running]
+        replies = engine.generate(requests, 1.0)
+        said.append(replies)
+        for number, reply in zip(running, replies, strict=True):
+            prompts[number] += [*reply.ids, *range(20, 22 + turn + number % 3)]
+        if change:
+            prompts[9][2] = 2 + turn
+        if forget:
+            engine.forget([7, 9])
+    return said
+
+
+def keeping(model, batch=8) -> TransformersEngine:
+    return TransformersEngine(model, end_id=END, pad_id=PAD, max_tokens=6, batch=batch, keep=True)
+
+
+@pytest.mark.parametrize("case", [{}, {"forget": True}, {"change": True}])
+@pytest.mark.parametrize("batch", [8, 2])
+def test_what_is_kept_from_turn_to_turn_changes_no_reply(model, case, batch):
+    """Episodes that pause, are forgotten, change their past, or are more than are kept."""
+    expected = conversations(engine_of(model), turns=5, **case)
+    for replies, others in zip(conversations(keeping(model, batch), turns=5, **case), expected, strict=True):
+        for reply, other in zip(replies, others, strict=True):
+            assert reply.ids == other.ids
+            assert reply.logprobs == pytest.approx(other.logprobs, abs=1e-5)
+            assert reply.entropies == pytest.approx(other.entropies, abs=1e-5)
+
+
+def test_a_turn_reads_only_what_is_new_and_at_most_a_batch_is_kept(model, monkeypatch):
+    read = []
+    forward = type(model).forward
+
+    def counted(self, input_ids, **kwargs):
+        read.append(input_ids.shape)
+        return forward(self, input_ids=input_ids, **kwargs)
+
+    monkeypatch.setattr(type(model), "forward", counted)
+    engine = keeping(model, batch=2)
+    prompts = [list(range(2, 22)), list(range(2, 32)), list(range(2, 27))]
+    ask = lambda number, more: engine.generate([Request(prompts[number] + more, 1, number)], 0.0)  # noqa: E731
+
+    def prompt_tokens(number: int, more: list[int]) -> int:
+        read.clear()
+        ask(number, more)
+        return read[0][1]
+
+    assert [prompt_tokens(number, []) for number in (0, 1)] == [20, 30]
+    assert prompt_tokens(0, [33, 34]) <= 3
+    assert prompt_tokens(2, []) == 25
+    # Episode 1 spoke longest ago, and made room.
+    assert prompt_tokens(1, [33]) == 31
+    engine.load_weights(model)
+    assert prompt_tokens(1, [33, 35]) == 32
+
+
+def test_the_same_calls_since_the_weights_came_repeat_to_the_bit(model):
+    engine = keeping(model)
+    runs = []
+    for _ in range(2):
+        engine.load_weights(model)
+        runs.append(conversations(engine, turns=4))
+    assert runs[0] == runs[1] == conversations(keeping(model), turns=4)

@@ -69,4 +69,5 @@ def build_engine(config: RunConfig, model: PreTrainedModel, tokenizer: PreTraine
         batch=batch,
         # The only score that reads them; they cost the more, the larger the vocabulary is.
         entropies=config.experiment.world_model.selection.score == "entropy",
+        keep=context.mode == "full",
     )
