@@ -337,6 +337,52 @@ def explain(
     cli_report.explain_cell(cell, sweep, results=results, as_json=as_json)
 
 
+games = typer.Typer(no_args_is_help=True, help="Panels of games, and ALFWorld's original ones.")
+app.add_typer(games, name="games")
+
+
+@games.command(
+    "list",
+    epilog=_examples(
+        "paw-bench games list alfworld --set environment.games.seed=1",
+        "paw-bench games list webshop --json",
+    ),
+)
+def games_list(
+    environment: Annotated[str | None, typer.Argument(metavar="ENV", help="One environment; else all.")] = None,
+    *,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the panels: version, number of tasks and SHA-256. Games that are not there yet are generated first."""
+    from paw_bench import cli_games
+
+    cli_games.list_panels(environment, overrides=overrides or (), as_json=as_json)
+
+
+@games.command(
+    "download",
+    epilog=_examples(
+        "ALFWORLD_DATA=~/alfworld paw-bench games download",
+        "paw-bench games download --url https://mirror.example/alfworld",
+    ),
+)
+def games_download(
+    *,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="A folder with both archives, instead of the releases.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch ALFWorld's original games into $ALFWORLD_DATA. Interrupted, the same command goes on.
+
+    The first download writes the archives' SHA-256 into paw-bench.lock.json there; later ones are checked against it.
+    """
+    from paw_bench import cli_games
+
+    cli_games.download(url=url, as_json=as_json)
+
+
 @app.command(epilog=_examples("paw-bench init my-experiments"))
 def init(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="An empty or new folder.")]) -> None:
     """Copy the shipped experiments, scales and cluster profiles into an empty folder."""

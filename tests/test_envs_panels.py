@@ -212,7 +212,7 @@ def test_games_that_alfworld_skips_are_skipped(tmp_path, monkeypatch):
 
 def test_data_that_is_not_there_is_refused_with_the_remedy(tmp_path, monkeypatch):
     monkeypatch.delenv("ALFWORLD_DATA", raising=False)
-    with pytest.raises(UserError, match=r"ALFWORLD_DATA is not set\n.*alfworld-download"):
+    with pytest.raises(UserError, match=r"ALFWORLD_DATA is not set\n.*games download"):
         load_panels(data_config())
     monkeypatch.setenv("ALFWORLD_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="nowhere, which is not a folder"):

@@ -29,7 +29,7 @@ from paw_bench.errors import ConfigError, UserError
 TUNE_EVERY = 20
 """Every n-th task folder of train belongs to tune."""
 
-_DOWNLOAD = "download the games with `alfworld-download` and set it to the folder, or use games.source: procedural"
+_DOWNLOAD = "set it to a folder and give `paw-bench games download`, or use games.source: procedural"
 
 
 def original_games(games: GamesConfig) -> dict[str, list[GameFile]]:
@@ -55,7 +55,7 @@ def original_games(games: GamesConfig) -> dict[str, list[GameFile]]:
                 key=f"environment.games.{name}",
                 value=asked,
                 problem=f"the data under {root} has only {len(there)} playable games for the panel {name}",
-                remedy=f"set it to {len(there)} or less, or complete the data with `alfworld-download`",
+                remedy=f"set it to {len(there)} or less, or complete the data with `paw-bench games download`",
             )
     return found
 
@@ -93,9 +93,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         document = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error})", "run `alfworld-download` again") from error
+        raise UserError(f"{path}: cannot be read as JSON ({error})", "run `paw-bench games download` again") from error
     if not isinstance(document, dict):
-        raise UserError(f"{path}: holds no JSON object", "run `alfworld-download` again")
+        raise UserError(f"{path}: holds no JSON object", "run `paw-bench games download` again")
     return document
 
 

@@ -62,7 +62,7 @@ class Alfworld(Definition):
         found = f"{VARIABLE}={given} has no folder {DATA_FOLDER}" if given else f"{VARIABLE} is not set"
         if given and not Path(given).expanduser().is_dir():
             found = f"{VARIABLE}={given} is not there"
-        return Missing("the ALFWorld games", found, "alfworld-download, and set ALFWORLD_DATA to its folder")
+        return Missing("the ALFWorld games", found, "set ALFWORLD_DATA to a folder, and paw-bench games download")
 
 
 ALFWORLD = Alfworld()
