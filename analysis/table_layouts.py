@@ -53,8 +53,9 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         *_sets("NQ", "TriviaQA", "PopQA", "HotpotQA", "2WikiMultihopQA", "MuSiQue", "Bamboogle"),
         Column("All", "search_qa", "score", ALL),
     ),
+    "textworld": (Column("TextWorld", "textworld", "success_rate", ALL),),
 }
-"""Benchmark -> its columns in the main tables."""
+"""Benchmark -> its columns in the main tables; TextWorld is in no published one."""
 
 
 def _overall(benchmark: str) -> Column:
@@ -149,7 +150,8 @@ def methods(numbers: Numbers, name: str, benchmarks: Sequence[str]) -> Grid:
     columns = [column for column in columns if column not in ungraded]
     blocks: dict[str, dict[tuple[str, str, str], dict[str, Setting]]] = {}
     for setting in used:
-        block = blocks.setdefault(", ".join(part for part in (setting.model, setting.rest) if part), {})
+        model = ", ".join(_one_each(used)) or setting.model
+        block = blocks.setdefault(", ".join(part for part in (model, setting.rest) if part), {})
         block.setdefault((setting.arm, setting.algorithm, setting.variant), {})[setting.benchmark] = setting
     rows: list[tuple[str, ...]] = []
     runs: list[tuple[str, ...]] = []
@@ -265,6 +267,13 @@ def _ungraded(numbers: Numbers, settings: Sequence[Setting], column: Column) -> 
     )
 
 
+def _one_each(settings: Sequence[Setting]) -> tuple[str, ...]:
+    """The models of the benchmarks where each benchmark has one of its own, so that they share a row; else none."""
+    models = {(setting.benchmark, setting.model) for setting in settings}
+    alone = len(models) == len({setting.benchmark for setting in settings})
+    return tuple(dict.fromkeys(setting.model for setting in settings)) if alone else ()
+
+
 def _any(settings: Sequence[Setting], benchmark: str) -> bool:
     return any(setting.benchmark == benchmark for setting in settings)
 
@@ -273,7 +282,7 @@ def paper_tables(results: Results, cells: pd.DataFrame, settings: Sequence[Setti
     """File name -> table, of those that have a row."""
     numbers = Numbers(results, cells, settings)
     found = {
-        "main": methods(numbers, "main", ("alfworld", "webshop")),
+        "main": methods(numbers, "main", ("alfworld", "webshop", "textworld")),
         "components": components(numbers),
         "algorithms": gains(numbers, "algorithm"),
         "models": gains(numbers, "model"),

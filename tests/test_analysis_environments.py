@@ -4,9 +4,9 @@ import json
 
 import analysis_sweep
 import pytest
-from analysis_sweep import Sweep, publish
+from analysis_sweep import Sweep, publish, read_lines, write_lines
 
-from analysis import cells
+from analysis import cells, table_files
 from analysis.load import load
 from analysis.report import table_data
 
@@ -38,3 +38,34 @@ def test_its_tables_are_written(swept):
     assert "Generated tasks: not comparable with published numbers." in grids["table"].notes
     assert any("2wikimultihopqa" in column.lower() for column in grids["table"].columns)
     assert "Pick2" not in grids["table"].columns
+
+
+def test_an_axis_of_environments_fills_the_columns_of_one_main_table(tmp_path):
+    """At scale embedded each environment has a model of its own; a method still has one row."""
+    models = {"alfworld": "embedded", "webshop": "embedded-webshop", "textworld": "embedded-textworld"}
+    points = [{"environment.name": name} for name in models]
+    sweep = Sweep(tmp_path, arms=("grpo", "paw"), seeds=(0, 1), axes=points, updates=1, games=12).finish()
+    for run in sweep.runs:
+        folder, name = tmp_path / "runs" / run["run_id"], run["axes"]["environment.name"]
+        document = json.loads((folder / "config.json").read_text())
+        experiment = document["config"]["experiment"]
+        experiment["environment"] |= {"name": name, "options": {}}
+        experiment["model"]["name"] = models[name]
+        experiment["evaluation"]["panel"] = "valid_seen" if name == "alfworld" else "test"
+        (folder / "config.json").write_text(json.dumps(document))
+        if name == "webshop":
+            records = read_lines(folder / "episodes.jsonl")
+            write_lines(folder / "episodes.jsonl", [{**record, "score": 0.25} for record in records])
+        publish(folder, 1)
+    results = load(tmp_path)
+    assert results.problems == ()
+    long = cells.cells(results)
+    main = table_files.grids(results, long, cells.comparisons(results))["main"]
+    assert list(main.headings.values()) == ["embedded, embedded-webshop, embedded-textworld"]
+    own = dict(zip(main.columns, main.rows[0], strict=True))
+    assert own["WebShop score"].value == pytest.approx(25.0)
+    after = long[(long["phase"] == "after") & (long["task_type"] == "all") & (long["arm"] == "grpo")]
+    expected = dict(zip(results.conditions, ("All", "WebShop success", "TextWorld"), strict=True))
+    for condition, column in expected.items():
+        (row,) = after[after["condition"] == condition].to_dict("records")
+        assert own[column].value == pytest.approx(100 * row["mean"])

@@ -170,3 +170,13 @@ def test_what_is_missing_or_broken_is_named_with_its_line(own, monkeypatch):
         load_panels(DATA)
     monkeypatch.delenv("SEARCH_QA_DATA")
     assert "$SEARCH_QA_DATA is not set" in kind.missing(DATA).found
+
+
+def test_only_the_kinds_asked_for_are_in_the_panels():
+    config = config_of("search_qa", 4, documents=300, kinds=["one hop", "comparison"])
+    for panel in load_panels(config).values():
+        assert {task.task_type for task in panel.tasks} == {"one hop", "comparison"}
+
+
+def test_every_kind_has_a_name_that_can_be_asked_for():
+    assert tuple(module.SearchQaOptions().kinds) == KINDS

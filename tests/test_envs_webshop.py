@@ -307,3 +307,14 @@ def definition_module():
 @pytest.fixture(autouse=True)
 def fresh():
     definition_module().cache_clear()
+
+
+def test_a_page_shows_as_many_products_as_asked_for():
+    config = config_of("webshop", 15, products=160, page=4)
+    environment = definition("webshop").make(config)
+    environment.reset(load_panels(config)["test"].tasks[0], 0)
+    first = environment.step("search[lip balm]").admissible
+    second = environment.step("click[next >]").admissible
+    products = [{action for action in page if action.startswith("click[b0")} for page in (first, second)]
+    assert [len(shown) for shown in products] == [4, 4]
+    assert not products[0] & products[1]

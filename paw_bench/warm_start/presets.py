@@ -84,11 +84,18 @@ PRESETS = {
             context=ContextConfig(mode="window", turns=1, max_prompt_tokens=256, max_response_tokens=16),
             demonstrations=DemonstrationConfig(
                 environment="search_qa",
-                options={"documents": 2000, "hits": 1, "train": 1600, "tune": 60, "test": 200},
+                options={
+                    "documents": 2000,
+                    "kinds": ["one hop"],
+                    "hits": 1,
+                    "train": 900,
+                    "tune": 60,
+                    "test": 200,
+                },
                 episodes_per_game=2,
                 max_turns=4,
             ),
-            training=TrainConfig(steps=800, batch=16, candidates_from=300, candidates_every=50),
+            training=TrainConfig(steps=700, batch=16, candidates_from=300, candidates_every=50),
         ),
     )
 }

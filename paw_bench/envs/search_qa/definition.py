@@ -6,7 +6,9 @@ import hashlib
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
+
+from pydantic import Field
 
 from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.config.section import NonNegativeInt, PositiveInt
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from paw_bench.envs.search_qa.library import Library, Question
 
 
+Kind = Literal["one hop", "two hops", "three hops", "comparison"]
+
+
 class SearchQaOptions(PanelOptions):
     """Which library, and how many questions of each panel."""
 
@@ -28,6 +33,8 @@ class SearchQaOptions(PanelOptions):
     seed: NonNegativeInt = 0
     documents: PositiveInt = 2000
     """Size of the generated library."""
+    kinds: list[Kind] = Field(default=list(get_args(Kind)), min_length=1)
+    """Kinds of generated questions that are asked."""
     hits: PositiveInt = 3
     """Documents that a search shows."""
 
@@ -53,9 +60,14 @@ class SearchQa(Definition):
     def tasks(self, config: EnvironmentConfig, cache: Path) -> dict[str, list[Listed]]:
         """The questions of every panel."""
         library = _library_of(config)
+        options = self.read_options(config)
         panels: dict[str, list[Listed]] = {}
         for name, size in self.sizes(config).items():
-            panels[name] = [_listed(library, question) for question in library.questions[name]]
+            panels[name] = [
+                _listed(library, question)
+                for question in library.questions[name]
+                if options.source == "data" or question.kind in options.kinds
+            ]
             if len(panels[name]) < size:
                 raise ConfigError(
                     file="experiment",
