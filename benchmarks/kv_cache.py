@@ -1,10 +1,14 @@
-"""What a KV cache kept across turns could save: shared prompt prefixes, and decoding time with and without them.
+"""What a KV cache kept across turns saves: shared prompt prefixes, and decoding time with and without them.
 
     python benchmarks/kv_cache.py [--games 8] [--model embedded]
 
-For windowed and full contexts apart it plays one episode a game, then decodes every turn of those episodes again in two
-ways, side by side: from the whole prompt (what the engine does), and from a cache that already holds what the prompt
-shares with the episode's previous one (whose making is not timed: the best that any reuse could do). Batch 1, greedy.
+For windowed and full contexts apart it plays one episode a game, then decodes every turn of those episodes again:
+
+- one by one in two ways, side by side: from the whole prompt, and from a cache that already holds what the prompt
+  shares with the episode's previous one (whose making is not timed: the best that any reuse could do);
+- all episodes of a turn together by the engine itself, which keeps nothing or keeps everything, gathering included.
+
+Greedy; seconds are of this thread's own work.
 """
 
 from __future__ import annotations
@@ -28,6 +32,8 @@ from paw_bench.envs.pool import EnvironmentPool
 if TYPE_CHECKING:
     from paw_bench.rollout.episode import Episode
 
+REPEATS = 3
+"""Times that the engine goes through all turns in each way, in alternation."""
 REPLY_TOKENS = 4
 """About the length of an action of the embedded model."""
 
@@ -60,13 +66,41 @@ def report(mode: str, name: str, environment: EnvironmentConfig, tasks: Any, poo
     config = ExperimentConfig(environment=environment, prompt=PromptConfig(style="compact"), context=context)
     collector = build_collector(RunConfig(experiment=config), pool, model, tokenizer)
     assignments = [Assignment(task, number, 0, 0, f"kv/{task.task_id}") for number, task in enumerate(tasks)]
-    measured = [turn for episode in collector.collect(assignments, 1.0) for turn in decode_turns(model, episode)]
+    episodes = collector.collect(assignments, 1.0)
+    measured = [turn for episode in episodes for turn in decode_turns(model, episode)]
     length, shared, whole, reused = (fmean(column) for column in zip(*measured, strict=True))
     print(
         f"{mode:6}  {len(measured)} turns: prompt {length:.0f} tokens, {shared / length:.0%} shared with the last; "
         f"decoding {1e3 * whole:.2f} ms from the whole prompt, {1e3 * reused:.2f} ms with a kept cache, "
         f"ratio {whole / reused:.2f}"
     )
+    pairs = [[engine_seconds(model, tokenizer, episodes, keep=keep) for keep in (False, True)] for _ in range(REPEATS)]
+    ratios = [without / kept for without, kept in pairs]
+    print(
+        f"{'':6}  {len(episodes)} episodes together: {fmean(pair[0] for pair in pairs):.2f} s when nothing is kept, "
+        f"{fmean(pair[1] for pair in pairs):.2f} s when it is, ratio {min(ratios):.2f} to {max(ratios):.2f}"
+    )
+
+
+def engine_seconds(model: Any, tokenizer: Any, episodes: list[Episode], *, keep: bool) -> float:
+    """Seconds that the engine takes for every turn of the episodes, those that have one together."""
+    from paw_bench.rollout.engine import Request
+    from paw_bench.rollout.engines.transformers import TransformersEngine
+
+    engine = TransformersEngine(
+        model, end_id=tokenizer.eos_token_id, pad_id=tokenizer.pad_token_id, max_tokens=8, batch=64, keep=keep
+    )
+    started = time.thread_time()
+    for turn in range(max(len(episode.turns) for episode in episodes)):
+        engine.generate(
+            [
+                Request(episode.turns[turn].context_ids, key=turn, conversation=number)
+                for number, episode in enumerate(episodes)
+                if turn < len(episode.turns)
+            ],
+            0.0,
+        )
+    return time.thread_time() - started
 
 
 def decode_turns(model: Any, episode: Episode) -> list[tuple[int, int, float, float]]:
@@ -94,14 +128,14 @@ def decode(model: Any, prompt: list[int], shared: int) -> tuple[float, list[int]
         cache = None
         if shared:
             cache = model(input_ids=torch.tensor([prompt[:shared]]), use_cache=True).past_key_values
-        started = time.perf_counter()
+        started = time.thread_time()
         tokens = torch.tensor([prompt[shared:]])
         reply = []
         for _ in range(REPLY_TOKENS):
             output = model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
             cache, tokens = output.past_key_values, output.logits[:, -1:].argmax(-1)
             reply.append(int(tokens))
-        return time.perf_counter() - started, reply
+        return time.thread_time() - started, reply
 
 
 if __name__ == "__main__":

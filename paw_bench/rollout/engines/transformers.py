@@ -38,8 +38,8 @@ class TransformersEngine:
             max_tokens: longest reply.
             batch: prompts decoded together.
             entropies: take the entropy of the whole vocabulary at each token (`benchmarks/entropy.py`: what it costs).
-            keep: keep the keys and values of the `batch` episodes that spoke last for their next turns: as much
-                memory again as decoding a batch takes.
+            keep: keep the keys and values of the 2 `batch` episodes that spoke last for their next turns: as many as
+                are played at a time in flight, and twice the memory that decoding a batch takes.
         """
         self.model = model
         self.end_id = end_id
@@ -47,7 +47,7 @@ class TransformersEngine:
         self.max_tokens = max_tokens
         self.batch = batch
         self.entropies = entropies
-        self._kept = KeptCaches(batch if keep else 0)
+        self._kept = KeptCaches(2 * batch if keep else 0)
 
     @torch.no_grad()
     def generate(self, requests: Sequence[Request], temperature: float) -> list[Reply]:
