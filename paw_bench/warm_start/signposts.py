@@ -18,7 +18,7 @@ from typing import Any
 from paw_bench.config.schema import ContextConfig, PromptConfig
 from paw_bench.envs.signposts.country import NEW, OLD, ROADS, TOWNS, roads
 from paw_bench.envs.signposts.definition import SIGNPOSTS
-from paw_bench.envs.signposts.environment import question, sign
+from paw_bench.envs.signposts.environment import NO_ROAD, question, sign
 from paw_bench.errors import UserError
 from paw_bench.warm_start.config import SizeConfig, TrainConfig
 
@@ -27,8 +27,10 @@ SIZE = SizeConfig(hidden=64, intermediate=192, layers=2, heads=2)
 PROMPT = PromptConfig(style="compact", admissible=False)
 CONTEXT = ContextConfig(mode="window", turns=1, max_prompt_tokens=64, max_response_tokens=3)
 EXAMPLES = 20_000
+SPOKEN = 3_000
+"""Examples whose words the tokenizer is made from."""
 TRAINING = TrainConfig(
-    steps=400, batch=64, observation_weight=1.0, prompt_weight=0.0, candidates_from=400, candidates_every=400
+    steps=1500, batch=64, observation_weight=1.0, prompt_weight=0.0, candidates_from=1500, candidates_every=1500
 )
 
 
@@ -46,10 +48,13 @@ def make_signposts_start(output: Path, training: TrainConfig = TRAINING) -> dict
     if output.exists():
         raise UserError(f"{output} exists already", "choose another --output, or remove it")
     torch.set_num_threads(1)
-    turns = [_made_up(random.Random(f"{NAME}/{training.seed}/{number}")) for number in range(EXAMPLES)]
+    rng = random.Random(training.seed)
+    turns = [_made_up(rng) for _ in range(EXAMPLES)]
     dialogues = [Dialogue(opening, ROADS, words=SIGNPOSTS.words) for opening, _, _ in turns]
-    prompts = [window_prompt(dialogue, PROMPT, 0) for dialogue in dialogues]
-    tokenizer = build_tokenizer([*prompts, *(text for _, *texts in turns for text in texts)], {}, 400)
+    told = zip(dialogues[:SPOKEN], turns[:SPOKEN], strict=True)
+    texts = [text for dialogue, (_, road, read) in told for text in (window_prompt(dialogue, PROMPT, 0), road, read)]
+    # The tokenizer wants a numbered place, and there is none here.
+    tokenizer = build_tokenizer([*texts, NO_ROAD], {"zzz": 1}, 400)
     codec = TurnCodec(tokenizer, PROMPT, CONTEXT)
     examples = [
         Example(

@@ -8,6 +8,8 @@ from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.envs.protocol import StepResult, Task
 from paw_bench.envs.signposts.country import NEW, ROADS, roads, signs
 
+NO_ROAD = "No such road."
+
 
 def question(town: str, place: str) -> str:
     """The opening of an episode."""
@@ -47,7 +49,7 @@ class SignpostsEnvironment:
         self._turns += 1
         road = " ".join(action.lower().split())
         if road not in ROADS:
-            return self._result("No such road.", accepted=False, right=False)
+            return self._result(NO_ROAD, accepted=False, right=False)
         right = road == self._roads[self._town, self._place]
         return self._result(self._sign(road), accepted=True, right=right)
 
