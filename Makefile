@@ -9,7 +9,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 N ?= 40
 SEED ?= 1
 
-.PHONY: sweep test test-vllm lint reference faults clean
+.PHONY: sweep test test-vllm lint reference release-check faults clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make test-vllm  install vLLM's CPU build beside all else (3 GB, AVX512 needed), then its tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make reference  docs/reference from the schema and the command line"
+	@echo "make release-check  the wheel, installed outside of the checkout, runs the tutorial"
 	@echo "make faults  N=40 random faults over sweeps here and on a Slurm of its own (docs/faults.md)"
 
 sweep: $(VENV)/installed
@@ -36,6 +37,9 @@ lint: $(VENV)/installed-test
 
 reference: $(VENV)/installed
 	$(BIN)/python docs/make_reference.py
+
+release-check: $(VENV)/installed-test
+	$(BIN)/python tests/release.py
 
 faults: $(VENV)/installed-test
 	$(BIN)/python tests/fault_campaign.py --faults $(N) --seed $(SEED) --log build/faults.jsonl

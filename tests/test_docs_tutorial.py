@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from release import clean
 
 from paw_bench.config.load import load_experiment_file
 from paw_bench.sweep.plan import plan
@@ -29,7 +30,8 @@ class Reader:
 
     def __init__(self, folder):
         self.folder = folder
-        self.environment = {**os.environ, "PAW_BENCH_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+        variables = clean() if "PAW_BENCH_PROGRAM" in os.environ else os.environ
+        self.environment = {**variables, "PAW_BENCH_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
 
     def types(self, command, *, interrupt=None):
         """(exit code, what is printed). `interrupt`: press Ctrl-C as soon as this returns true."""
