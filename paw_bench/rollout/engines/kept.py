@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,9 +58,10 @@ class KeptCaches:
         reply's last token was sampled and not read. Models whose layers keep anything but keys and values of all
         tokens are left out.
         """
-        if not self._limit or not all(type(layer) is DynamicLayer for layer in cache.layers):
+        layers: list[Any] = list(cache.layers)
+        if not self._limit or any(type(layer) is not DynamicLayer for layer in layers):
             return
-        states = torch.stack([torch.stack((layer.keys, layer.values)) for layer in cache.layers])
+        states = torch.stack([torch.stack((layer.keys, layer.values)) for layer in layers])
         for row, (request, reply) in enumerate(zip(requests, replies, strict=True)):
             if request.conversation is None:
                 continue
