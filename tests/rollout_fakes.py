@@ -24,7 +24,7 @@ def config_of(mode="window", *, deterministic=False, **context) -> ExperimentCon
 class Pool:
     """Answers in any order. An episode of task n ends after n actions, and is lost with its reset where n is 0."""
 
-    workers, worked = 1, 0.0
+    workers, worked, answered = 1, 0.0, 0
 
     def __init__(self, chance: random.Random) -> None:
         self.chance, self.asked, self.played, self.lengths, self.begun = chance, {}, {}, {}, []

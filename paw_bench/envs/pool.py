@@ -79,6 +79,8 @@ class EnvironmentPool:
         self.workers = workers
         self.worked = 0.0
         """Seconds that the workers have been at work, summed over them."""
+        self.answered = 0
+        """Requests that they have answered."""
         self.redone = 0
         self.failures: list[Failure] = []
         self._lost_games: set[str] = set()
@@ -232,6 +234,7 @@ class EnvironmentPool:
             return
         request = seat.unanswered.popleft()
         self.worked += message.seconds
+        self.answered += 1
         episode = self._episodes[request.slot]
         if message.result is None:
             played = len(episode.actions)

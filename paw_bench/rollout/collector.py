@@ -19,6 +19,7 @@ from paw_bench.envs.protocol import StepResult
 from paw_bench.rollout.codec import TurnCodec
 from paw_bench.rollout.engine import Engine, EngineFailed, Reply, Request
 from paw_bench.rollout.episode import Episode
+from paw_bench.rollout.pace import Pace
 from paw_bench.rollout.scribe import Assignment, Live, Said, Scribe
 
 __all__ = ["Assignment", "Collector", "Timing"]
@@ -84,8 +85,8 @@ class Collector:
             pool: environments of the config's kind.
             engine: the policy.
             codec: text to tokens for the engine's model.
-            batch: prompts that the engine gets together in flight. Twice as many episodes are begun at most: while one
-                half is with the engine, the other is with the environments.
+            batch: prompts that the engine gets together in flight, at most. Twice as many episodes are begun at most:
+                while one half is with the engine, the other is with the environments.
             longest: tokens that the model can read at once (None: any number).
         """
         self.config = config
@@ -95,6 +96,7 @@ class Collector:
         self.batch = batch
         self.scribe = Scribe(config, codec, longest=longest)
         self.timing = Timing()
+        self._pace = Pace()
         self.engine_failures: list[str] = []
         """What the engine failed with and went on after, in all collections."""
 
@@ -132,11 +134,7 @@ class Collector:
         return lives
 
     def _in_flight(self, assignments: Sequence[Assignment]) -> list[Live]:
-        """A batch is due once half of the episodes being played wait for it: the environments have the other half.
-
-        Waiting for more would leave the environments idle meanwhile; taking fewer would make the engine do more work,
-        because a batch costs less than its parts.
-        """
+        """A batch is due once as many episodes wait for it as `Pace` says: half of them, where that is faster."""
         self.pool.clear()
         flight, waiting = _Flight(), iter(enumerate(assignments))
         while True:
@@ -145,7 +143,7 @@ class Collector:
             flight.playing += len(begun)
             if not flight.playing:
                 return [flight.lives[slot] for slot in range(len(assignments))]
-            due = min(self.batch, -(-flight.playing // 2))
+            due = min(self.batch, self._pace.due(flight.playing, self._seconds_an_answer()))
             if len(flight.ready) < due:
                 with self.timing.taken("environment"):
                     arrived = self.pool.poll(None)
@@ -161,6 +159,9 @@ class Collector:
                 self.pool.act({slot: one.action for slot, one in said.items() if slot not in lost})
                 for slot, result in lost.items():
                     self._arrived(flight, slot, assignments[slot], result)
+
+    def _seconds_an_answer(self) -> float:
+        return self.pool.worked / max(1, self.pool.answered) / self.pool.workers
 
     def _arrived(self, flight: _Flight, slot: int, assignment: Assignment, result: StepResult) -> None:
         live = flight.lives.get(slot)
@@ -185,7 +186,9 @@ class Collector:
         with self.timing.taken("generate"):
             prompts = {slot: self.scribe.prompt(live) for slot, live in lives.items()}
             requests = [self.scribe.request(live, prompts[slot], slot) for slot, live in lives.items()]
+            started = time.monotonic()
             replies = self._replies(requests)
+            self._pace.generated(len(replies), time.monotonic() - started)
             return {slot: self.scribe.said(prompts[slot], reply) for slot, reply in zip(lives, replies, strict=True)}
 
     def _replies(self, requests: list[Request]) -> list[Reply]:

@@ -1,0 +1,100 @@
+"""Episodes a second, in flight against lock-step, on the same games, seeds and noise.
+
+    python benchmarks/rollouts.py [--pairs 8] [--workers 2] [--batch 64] [--scale embedded] [--model NAME] [--set KEY=VALUE]
+
+Both collectors have one model, and environments of their own: `--workers` processes each, which meet every game for the
+first time, as in training. They play the episodes of an update one after the other, who goes first changing from pair to
+pair, in seconds of the clock: waiting for each other is what is measured, so a machine with other work on it disturbs
+the pairs. The first pair warms up and is not counted. Printed are medians, and the ratio of episodes a second, in flight
+/ lock-step, with a 95 % interval over the pairs (`paired.py`), and the shares of the time in which the engine, and the
+mean worker, were idle. `--batch` is `execution.generation_batch`: half as many as episodes, and they are begun in turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, median
+from typing import TYPE_CHECKING
+
+from paired import with_interval
+from wm_overhead import experiment, parser_of
+
+from paw_bench.config.schema import RunConfig
+from paw_bench.envs.panels import load_panels
+from paw_bench.envs.pool import EnvironmentPool
+
+if TYPE_CHECKING:
+    from paw_bench.rollout.collector import Timing
+
+WAYS = {"lock-step": True, "in flight": False}
+"""Name -> `rollout.deterministic`."""
+
+
+def main() -> None:
+    """Play, and print what both took."""
+    parser = parser_of(__doc__)
+    parser.set_defaults(pairs=8)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=64, help="execution.generation_batch")
+    parser.add_argument("--mode", choices=("window", "full"), default="window")
+    options = parser.parse_args()
+    file = experiment(options.mode, options)
+    execution = file.execution.model_copy(
+        update={"environment_workers": options.workers, "generation_batch": options.batch}
+    )
+    found = play(RunConfig(experiment=file.resolve("none", {}), execution=execution), pairs=options.pairs)
+    algorithm = file.resolve("none", {}).algorithm
+    report(found, algorithm.groups * algorithm.group_size, f"{options.workers} workers, batch {options.batch}")
+
+
+def play(config: RunConfig, *, pairs: int) -> dict[str, list[Timing]]:
+    """What each way took for the same updates, the first of which is left out."""
+    environment, execution = config.experiment.environment, config.execution
+    tasks = load_panels(environment)["train"].tasks
+    workers, patience = execution.environment_workers, execution.step_timeout_s
+    with (
+        EnvironmentPool(environment, workers=workers, timeout_s=patience) as first,
+        EnvironmentPool(environment, workers=workers, timeout_s=patience) as second,
+    ):
+        import torch
+
+        from paw_bench import models
+        from paw_bench.rollout.build import build_collector
+        from paw_bench.training.tasks import assignments_of_update
+
+        torch.set_num_threads(execution.threads)
+        model, tokenizer = models.load(config.experiment.model, execution.device)
+        collectors = {}
+        for (way, deterministic), pool in zip(WAYS.items(), (first, second), strict=True):
+            rollout = config.experiment.rollout.model_copy(update={"deterministic": deterministic})
+            own = config.model_copy(update={"experiment": config.experiment.model_copy(update={"rollout": rollout})})
+            collectors[way] = build_collector(own, pool, model, tokenizer)
+        found: dict[str, list[Timing]] = {way: [] for way in WAYS}
+        for update in range(1, pairs + 2):
+            assignments = assignments_of_update(tasks, config.experiment.algorithm, seed=0, update=update)
+            for way in list(WAYS)[:: 1 if update % 2 else -1]:
+                collectors[way].collect(assignments, config.experiment.rollout.temperature)
+                found[way].append(collectors[way].timing)
+        return {way: timings[1:] for way, timings in found.items()}
+
+
+def report(found: dict[str, list[Timing]], episodes: int, setting: str) -> None:
+    """Print both ways and their ratio."""
+    print(f"{episodes} episodes a rollout, {setting}, {len(found['in flight'])} pairs")
+    for way, timings in found.items():
+        seconds = median(timing.total for timing in timings)
+        print(
+            f"  {way:9}  {seconds:6.2f} s  {episodes / seconds:6.2f} episodes/s  "
+            f"engine at work {median(timing.generate for timing in timings):5.2f} s, idle {_idle(timings, 'engine')}; "
+            f"workers at work {median(timing.worked for timing in timings):5.2f} s, idle {_idle(timings, 'environments')}"
+        )
+    ratios = [one.total / other.total for one, other in zip(found["lock-step"], found["in flight"], strict=True)]
+    print(f"  episodes a second, in flight / lock-step = {with_interval(ratios)}")
+
+
+def _idle(timings: Sequence[Timing], what: str) -> str:
+    return f"{fmean(timing.idle[what] for timing in timings):.0%}"
+
+
+if __name__ == "__main__":
+    main()
