@@ -1,13 +1,13 @@
 """Episodes a second, in flight against lock-step, on the same games, seeds and noise.
 
-    python benchmarks/rollouts.py [--pairs 8] [--workers 2] [--batch 64] [--scale embedded] [--model NAME] [--set KEY=VALUE]
+    python benchmarks/rollouts.py [--pairs 8] [--workers 2] [--batch 64] [--mode window] [--model NAME] [--set KEY=V]
 
-Both collectors have one model, and environments of their own: `--workers` processes each, which meet every game for the
-first time, as in training. They play the episodes of an update one after the other, who goes first changing from pair to
-pair, in seconds of the clock: waiting for each other is what is measured, so a machine with other work on it disturbs
-the pairs. The first pair warms up and is not counted. Printed are medians, and the ratio of episodes a second, in flight
-/ lock-step, with a 95 % interval over the pairs (`paired.py`), and the shares of the time in which the engine, and the
-mean worker, were idle. `--batch` is `execution.generation_batch`: half as many as episodes, and they are begun in turns.
+Both collectors have one model, and environments of their own: `--workers` processes each, which meet every game for
+the first time, as in training. They play the episodes of an update one after the other, who goes first changing from
+pair to pair, in seconds of the clock: waiting for each other is what is measured, so a machine with other work on it
+disturbs the pairs. The first pair warms up and is not counted. Printed are medians, the shares of the time in which
+the engine, and the mean worker, were idle, and the ratio of episodes a second, in flight / lock-step, with a 95 %
+interval over the pairs (`paired.py`). `--batch` is `execution.generation_batch`: in flight, twice as many are begun.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def report(found: dict[str, list[Timing]], episodes: int, setting: str) -> None:
         seconds = median(timing.total for timing in timings)
         print(
             f"  {way:9}  {seconds:6.2f} s  {episodes / seconds:6.2f} episodes/s  "
-            f"engine at work {median(timing.generate for timing in timings):5.2f} s, idle {_idle(timings, 'engine')}; "
-            f"workers at work {median(timing.worked for timing in timings):5.2f} s, idle {_idle(timings, 'environments')}"
+            f"engine at work {median(one.generate for one in timings):5.2f} s, idle {_idle(timings, 'engine')}; "
+            f"workers at work {median(one.worked for one in timings):5.2f} s, idle {_idle(timings, 'environments')}"
         )
     ratios = [one.total / other.total for one, other in zip(found["lock-step"], found["in flight"], strict=True)]
     print(f"  episodes a second, in flight / lock-step = {with_interval(ratios)}")

@@ -200,6 +200,21 @@ def why(run: RunName, *, results: Results = RESULTS) -> None:
     cli_cluster.why(run, results=results)
 
 
+@app.command(epilog=_examples("paw-bench tokens 0123456789ab", "paw-bench tokens 0123 --episode 1 --html t.html"))
+def tokens(
+    run: RunName,
+    *,
+    attempt: Annotated[int | None, typer.Option(metavar="N", help="Of this attempt (default: the last).")] = None,
+    episode: Annotated[int | None, typer.Option(metavar="N", help="Only the n-th that is recorded.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page instead.")] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Show training episodes token by token, coloured by where each token came from."""
+    from paw_bench import cli_tokens
+
+    cli_tokens.show_tokens(run, attempt=attempt, episode=episode, html=html, results=results)
+
+
 @app.command(epilog=_examples("paw-bench cancel ablations", "paw-bench cancel 0123456789ab"))
 def cancel(
     which: Annotated[str, typer.Argument(metavar="SWEEP|RUN", help="A sweep's folder or name, or a run's id.")],

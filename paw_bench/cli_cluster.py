@@ -152,7 +152,7 @@ def cancel(which: str, *, results: Path) -> None:
 
 def logs(which: str, *, follow: bool, results: Path) -> None:
     """Print the log of the run's last attempt; with `follow`, what is added to it until the run ends."""
-    sweep, run = _find_run(which, results)
+    sweep, run = find_run(which, results)
     printed: Path | None = None
     position = 0
     asked = -math.inf
@@ -178,7 +178,7 @@ def logs(which: str, *, follow: bool, results: Path) -> None:
 
 def why(which: str, *, results: Path) -> None:
     """Print the whole history of a run."""
-    sweep, run = _find_run(which, results)
+    sweep, run = find_run(which, results)
     print("\n".join(history_lines(sweep, run, _status(sweep, run))))
 
 
@@ -196,7 +196,8 @@ def find(which: str, results: Path) -> tuple[SweepDirectory, RunDirectory | None
     return find_sweep(which, results, what="run or sweep"), None
 
 
-def _find_run(which: str, results: Path) -> tuple[SweepDirectory, RunDirectory]:
+def find_run(which: str, results: Path) -> tuple[SweepDirectory, RunDirectory]:
+    """The run of that id, or beginning of one, or folder, and its sweep. Raises UserError where there is none."""
     sweep, run = find(which, results)
     if run is None:
         raise UserError(f"{which} is a whole sweep", "name a run: paw-bench status shows them")

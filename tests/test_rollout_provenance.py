@@ -103,23 +103,24 @@ def test_what_was_played_has_no_violation(mode, tokenizer):
 @pytest.mark.parametrize("tamper", TAMPERED)
 def test_every_tampered_row_is_found_and_named(mode, tamper, tokenizer):
     rows, episodes = played(mode, tokenizer)
-    assert TAMPERED[tamper] in Provenance(tokenizer).violation([*rows[:-1], tamper(rows[-1])], episodes)
+    assert TAMPERED[tamper] in Provenance(tokenizer).violation([*rows[:-1], tamper(rows[-1])], episodes).words
     problem = Provenance(tokenizer).violation([tamper(rows[0]), *rows[1:]], episodes)
-    assert problem.startswith("episode 0/0 of task task-0")
+    assert problem.words.startswith("episode 0/0 of task task-0")
+    assert problem.episode is episodes[0]
 
 
 @every_mode
 def test_a_row_that_is_missing_or_there_twice_is_found(mode, tokenizer):
     rows, episodes = played(mode, tokenizer)
     for others in (rows[1:], [*rows, rows[0]]):
-        assert "tokens were sampled" in Provenance(tokenizer).violation(others, episodes)
+        assert "tokens were sampled" in Provenance(tokenizer).violation(others, episodes).words
 
 
 def test_a_reply_that_is_changed_after_it_was_sampled_is_found(tokenizer):
     _, episodes = played("window", tokenizer)
     turn = episodes[3].turns[2]
     turn.action_ids = [turn.action_ids[0] + 1, *turn.action_ids[1:]]
-    problem = Provenance(tokenizer).violation(rows_of(episodes, "window"), episodes)
+    problem = Provenance(tokenizer).violation(rows_of(episodes, "window"), episodes).words
     assert (
         problem
         == "episode 1/1 of task task-3, turn 3: action 3 or its log-probabilities are not what the engine sampled"
@@ -131,7 +132,9 @@ def test_an_observation_may_end_where_it_was_cut_and_nowhere_else(tokenizer):
     turn = episodes[0].turns[0]
     turn.observation_ids = turn.observation_ids[:2]
     turn.closing_ids = tokenizer.encode("...")
-    assert "is not the environment's text" in Provenance(tokenizer).violation(rows_of(episodes, "window"), episodes)
+    assert (
+        "is not the environment's text" in Provenance(tokenizer).violation(rows_of(episodes, "window"), episodes).words
+    )
     turn.unread_tokens = 5
     assert Provenance(tokenizer).violation(rows_of(episodes, "window"), episodes) is None
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from paw_bench.config.schema import ExperimentConfig, RunConfig
+from paw_bench.store import jsonl
 from paw_bench.store.run_directory import RunDirectory, RunInfo
 from paw_bench.sweep.identity import run_id
 from paw_bench.warm_start.config import SizeConfig
@@ -88,6 +89,13 @@ def test_a_run_killed_at_any_moment_ends_with_the_numbers_of_an_unbroken_one(mod
     config = config_of(model_folder, mode)
     unbroken = directory_of(tmp_path / "unbroken", config)
     assert attempt(unbroken, cache).wait() == 0, (unbroken.path / "attempts/1/log.txt").read_text()
+    (recorded,) = (jsonl.read(one.tokens) for one in unbroken.attempts())
+    assert {record["update"] for record in recorded} == {1}
+    assert {span["source"] for row in recorded[0]["rows"] for span in row["spans"]} >= {
+        "prompt",
+        "action",
+        "observation",
+    }
     broken = directory_of(tmp_path / "broken", config)
     # Killed once in the middle of training, and once more after that.
     for stop in ("checkpoints/update-000001", "checkpoints/update-000002"):

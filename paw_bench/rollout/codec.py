@@ -61,6 +61,9 @@ class TurnCodec:
         return list(self._pieces_cached(tuple(ids)))
 
     def _pieces(self, ids: tuple[int, ...]) -> tuple[str, ...]:
+        alone = [str(piece) for piece in self.tokenizer.batch_decode([[token] for token in ids])]
+        if "".join(alone) == self.tokenizer.decode(list(ids)):
+            return tuple(alone)
         said, found = "", []
         for end in range(1, len(ids) + 1):
             text = str(self.tokenizer.decode(list(ids[:end])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
@@ -14,6 +15,13 @@ _PARTIAL = "\N{REPLACEMENT CHARACTER}"
 """What an observation may end in that was cut within a character."""
 
 
+class Violation(NamedTuple):
+    """What is wrong, in words, and the episode that it is about (None: no single one)."""
+
+    words: str
+    episode: Episode | None
+
+
 class Provenance:
     """Compares training rows with what engine and environments gave. Cheap enough for every update."""
 
@@ -22,8 +30,8 @@ class Provenance:
         # The same few observations make up most of an update.
         self._says_cached = lru_cache(maxsize=50_000)(self._says)
 
-    def violation(self, rows: Sequence[Row], episodes: Sequence[Episode]) -> str | None:
-        """What is wrong first, in words, or None.
+    def violation(self, rows: Sequence[Row], episodes: Sequence[Episode]) -> Violation | None:
+        """What is wrong first, or None.
 
         `rows`: those of `episodes`, which are sorted by (group, index). In each row, every token has one source; action
         tokens are those that the engine sampled, with its log-probabilities, in the context that the row has before
@@ -34,10 +42,13 @@ class Provenance:
             problem = self._of_row(row, episode)
             if problem:
                 turn = f", turn {row.turn + 1}" if row.turn >= 0 else ""
-                return f"episode {row.group}/{episode.index} of task {episode.task_id}{turn}: {problem}"
+                where = f"episode {row.group}/{episode.index} of task {episode.task_id}{turn}"
+                return Violation(f"{where}: {problem}", episode)
         found = sum(row.sources.count(Source.ACTION) for row in rows)
         sampled = sum(len(turn.action_ids) for episode in episodes for turn in episode.turns)
-        return None if found == sampled else f"{sampled} tokens were sampled, and {found} are in the rows"
+        if found == sampled:
+            return None
+        return Violation(f"{sampled} tokens were sampled, and {found} are in the rows", None)
 
     def _of_row(self, row: Row, episode: Episode) -> str | None:
         columns = (row.sources, row.segments, row.logprobs, row.entropies)

@@ -25,6 +25,11 @@ class Attempt:
         """What the attempt printed."""
         return self.path / "log.txt"
 
+    @property
+    def tokens(self) -> Path:
+        """A few episodes of its first update, and those that stopped it for their provenance, token by token."""
+        return self.path / "tokens.jsonl"
+
     def provenance(self) -> dict[str, Any]:
         """Git, packages, machine, device, panels and execution settings (`provenance.collect`)."""
         return read_json(self.path / "provenance.json")

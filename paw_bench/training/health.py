@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from paw_bench.config.schema import CollapseConfig
+from paw_bench.rollout.episode import Episode
 
 
 class TrainingStopped(RuntimeError):
@@ -40,6 +41,11 @@ class EngineParted(TrainingStopped):
 
 class ProvenanceViolated(TrainingStopped):
     """A token is not what engine or environment gave (`rollout/provenance.py`). Raised before anything is trained."""
+
+    def __init__(self, reason: str, *, episode: Episode | None = None) -> None:
+        super().__init__(reason)
+        self.episode = episode
+        """Whose token it is, where it is one episode's."""
 
 
 @dataclass(frozen=True, slots=True)

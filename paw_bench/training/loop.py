@@ -247,9 +247,9 @@ class UpdateLoop(WorldModelMixin, _Trainer):
         episodes = sorted(self.collect(self.updates_done + 1), key=lambda episode: (episode.group, episode.index))
         self.model.train()
         rows = rows_of(episodes, self.run.experiment.context.mode)
-        problem = self._provenance.violation(rows, episodes)
-        if problem:
-            raise ProvenanceViolated(f"update {self.updates_done + 1}: {problem}")
+        violation = self._provenance.violation(rows, episodes)
+        if violation:
+            raise ProvenanceViolated(f"update {self.updates_done + 1}: {violation.words}", episode=violation.episode)
         self._rollout_done = Rollout(episodes, rows, started=started, seconds=time.monotonic() - started)
         return rows
 

@@ -22,10 +22,12 @@ from paw_bench.rollout.build import build_collector
 from paw_bench.rollout.collector import Assignment
 from paw_bench.rollout.engines.choose import choose
 from paw_bench.rollout.episode import Episode
+from paw_bench.store import jsonl
 from paw_bench.store.run_directory import RunDirectory
+from paw_bench.training import token_record
 from paw_bench.training.build import build_trainer
 from paw_bench.training.entropies import fill_entropies
-from paw_bench.training.health import PolicyCollapsed, TrainingDiverged, TrainingStopped, decline
+from paw_bench.training.health import PolicyCollapsed, ProvenanceViolated, TrainingDiverged, TrainingStopped, decline
 from paw_bench.training.loop import UpdateLoop
 from paw_bench.training.ranks import Ranks
 from paw_bench.training.sync import WeightSync
@@ -64,6 +66,7 @@ class Session:
         self.sync = WeightSync(self.config, self.collector.engine, probes, self.ranks)
         self.redone = pool.redone
         self.failures = 0
+        self.tokens_recorded = False
         self.trainer = build_trainer(
             self.config,
             model=model,
@@ -113,6 +116,8 @@ class Session:
             self.trainer.train_to(update)
             self._checkpoint()
         except TrainingStopped as stop:
+            if isinstance(stop, ProvenanceViolated) and stop.episode:
+                self._record_tokens([stop.episode], self.trainer.updates_done + 1, why=stop.reason)
             diverged = isinstance(stop, TrainingDiverged) and stop.untouched
             left = self.ranks.from_main(lambda: self._what_is_left(discard=diverged))
             raise type(stop)(f"{stop.reason}; {left}") from stop
@@ -143,7 +148,18 @@ class Session:
         assignments = assignments_of_update(
             self.panels["train"].tasks, self.experiment.algorithm, seed=self.experiment.seed, update=update
         )
-        return self._play(assignments, self.experiment.rollout.temperature)
+        episodes = self._play(assignments, self.experiment.rollout.temperature)
+        if not self.tokens_recorded:
+            self._record_tokens(episodes, update)
+            self.tokens_recorded = True
+        return episodes
+
+    def _record_tokens(self, episodes: list[Episode], update: int, why: str | None = None) -> None:
+        """Leave episodes of an update with the attempt, token by token."""
+        if self.ranks.main and self.directory.attempt:
+            codec, mode = self.collector.codec, self.experiment.context.mode
+            found = token_record.records(episodes, update=update, codec=codec, mode=mode, why=why)
+            jsonl.append(self.directory.attempt.tokens, found)
 
     def _play(self, assignments: list[Assignment], temperature: float) -> list[Episode]:
         """All episodes of `assignments`, of which each rank plays its share, by the policy as it is now."""
@@ -170,10 +186,10 @@ class Session:
         record["seconds"] |= {
             "generate": timing.generate,
             "environment": timing.environment,
+            "workers": timing.worked,
             "sync": self.sync.last.seconds,
         }
         record["sync_gap"] = self.sync.last.gap
-        record["idle"] = timing.idle
         record["device_seconds"] = record["seconds"]["total"] * self.config.execution.ranks
         self.directory.append_metrics(record)
         print(
