@@ -78,3 +78,13 @@ def test_every_shipped_scale_names_all_other_environments():
     for scale in SCALES:
         file = load_experiment_file(ROOT / "experiments" / "ablations.yaml", scale=scale)
         assert set(file.environments) == {"webshop", "search_qa", "textworld"}
+
+
+def test_set_keeps_some_values_of_an_axis(folder):
+    text = ONE + "axes: { environment.name: [alfworld, webshop, textworld] }\n"
+    for asked, kept in (("webshop", ["webshop"]), ("textworld,alfworld", ["alfworld", "textworld"])):
+        file = load(folder, text, f"axes.environment.name={asked}")
+        assert list(file.axes[0].values) == kept
+        assert [config_of(file).environment.name] == kept[:1]
+    assert "values: alfworld, webshop, textworld" in str(refused(folder, text, "axes.environment.name=webshopp"))
+    assert "axes: environment.name" in str(refused(folder, text, "axes.model.name=webshop"))

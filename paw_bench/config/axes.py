@@ -8,27 +8,39 @@ from typing import Any
 from paw_bench.config.experiment_file import Axis, ExperimentSpec
 from paw_bench.config.layers import Layer, Origin, make_layer
 from paw_bench.config.merge import Key, nest, split
+from paw_bench.config.overrides import FILE
 from paw_bench.config.schema import ExperimentConfig
 from paw_bench.config.yaml_reader import Document
 from paw_bench.errors import ConfigError
 
 
 def make_axes(
-    spec: ExperimentSpec, document: Document, arms: Mapping[str, Layer], overrides: Iterable[Layer]
+    spec: ExperimentSpec,
+    document: Document,
+    arms: Mapping[str, Layer],
+    overrides: Iterable[Layer],
+    *,
+    only: Mapping[str, Any],
 ) -> tuple[Axis, ...]:
-    """Check keys and values; refuse an axis whose key an arm, another axis or a `--set` sets as well."""
+    """Check keys and values; refuse an axis whose key an arm, another axis or a `--set` sets as well.
+
+    `only`: what `--set axes.KEY=` keeps of an axis.
+    """
     axes: list[Axis] = []
+    for key, kept in only.items():
+        _check_kept(key, kept, spec.axes)
     for key, values in spec.axes.items():
         _check_key(key, document, values)
         _check_values(key, values, document)
         for layer, who in _others(arms, overrides, axes):
             if _sets(layer, split(key)):
                 raise _refusal(document, key, values, f"{who} sets this key too", "set it in one place only")
+        chosen = [(index, value) for index, value in enumerate(values) if value in only.get(key, values)]
         layers = tuple(
             make_layer(nest(split(key), value), Origin(document, ("axes", key, index), split(key)), ExperimentConfig)
-            for index, value in enumerate(values)
+            for index, value in chosen
         )
-        axes.append(Axis(key, tuple(values), layers))
+        axes.append(Axis(key, tuple(value for _, value in chosen), layers))
     return tuple(axes)
 
 
@@ -45,6 +57,19 @@ def _check_values(key: str, values: list[Any], document: Document) -> None:
     for index, value in enumerate(values):
         if value in values[:index]:
             raise _refusal(document, key, values, f"the value {value!r} is there twice", "give each value once")
+
+
+def _check_kept(key: str, kept: Any, axes: Mapping[str, list[Any]]) -> None:
+    """Raise ConfigError where `--set axes.KEY=` names no axis of the file, or no value of it."""
+    named = f"axes.{key}"
+    if key not in axes:
+        remedy = f"axes: {', '.join(axes)}" if axes else f"write --set {key}=VALUE"
+        raise ConfigError(file=FILE, key=named, value=kept, problem="is no axis of this experiment", remedy=remedy)
+    if not isinstance(kept, list) or not kept or any(value not in axes[key] for value in kept):
+        values = ", ".join(map(str, axes[key]))
+        raise ConfigError(
+            file=FILE, key=named, value=kept, problem="is not a list of its values", remedy=f"values: {values}"
+        )
 
 
 def _others(arms: Mapping[str, Layer], overrides: Iterable[Layer], axes: Iterable[Axis]) -> Iterator[tuple[Layer, str]]:

@@ -45,7 +45,7 @@ def load_experiment_file(path: Path, *, scale: str | None = None, overrides: Ite
         overrides=changes.texts,
         arms=arms.layers,
         reference=arms.reference,
-        axes=make_axes(spec, document, arms.layers, changes.experiment),
+        axes=make_axes(spec, document, arms.layers, changes.experiment, only=changes.axes),
         seeds=_checked_seeds(spec.seeds, document, changes),
         comparisons=arms.comparisons,
         below=below,

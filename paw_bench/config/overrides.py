@@ -1,4 +1,4 @@
-"""`--set key=value`: dotted keys of the experiment, of `execution`, and the lists `arms` and `seeds`."""
+"""`--set key=value`: dotted keys of the experiment, of `execution`, and the lists `arms`, `seeds` and `axes.KEY`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ class Overrides:
     experiment: tuple[Layer, ...]
     execution: tuple[Layer, ...]
     lists: dict[str, Any]
-    """`arms` and `seeds`, as given."""
+    """`arms`, `seeds` and `axes.KEY`, as given."""
+
+    @property
+    def axes(self) -> dict[str, Any]:
+        """Axis -> the values to keep."""
+        return {key.removeprefix("axes."): value for key, value in self.lists.items() if key.startswith("axes.")}
 
 
 def parse_overrides(texts: Iterable[str]) -> Overrides:
@@ -36,8 +41,8 @@ def parse_overrides(texts: Iterable[str]) -> Overrides:
     for text in texts:
         dotted, value = _parse(text)
         section, *rest = split(dotted)
-        if section in LISTS and not rest:
-            lists[section] = _listed(value)
+        if (section in LISTS and not rest) or (section == "axes" and rest):
+            lists[dotted] = _listed(value)
         elif section == "execution" and rest:
             execution.append(make_layer(nest(tuple(rest), value), _origin("execution"), ExecutionConfig))
         else:
