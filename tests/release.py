@@ -1,9 +1,9 @@
 """Is the wheel a release? Builds it, installs it into a new virtual environment, and runs the tutorial there.
 
-    python tests/release.py              # the dependencies are those of this interpreter: a minute, and the tutorial
-    python tests/release.py --download   # everything from the package index, as a user gets it: torch included
+    python tests/release.py
 
-Nothing of the checkout is on the path of what runs; the folder that it runs in lies outside of it.
+Nothing of the checkout is on the path of what runs, and the folder that it runs in lies outside of it. The dependencies
+are this interpreter's own, so that torch is not installed twice.
 """
 
 from __future__ import annotations
@@ -25,22 +25,17 @@ def build(folder: Path) -> Path:
     return wheel
 
 
-def install(wheel: Path, folder: Path, *, download: bool = False) -> Path:
+def install(wheel: Path, folder: Path) -> Path:
     """A new virtual environment in `folder` with the wheel; its `paw-bench`.
 
-    Unless they are downloaded, its dependencies are read from this interpreter's own packages: a line in a .pth file
-    puts them on the path, behind the wheel. An editable install among them stays out, because its own .pth file does
-    not count there.
+    A line in a .pth file puts this interpreter's packages on the path, behind the wheel. An editable install among them
+    stays out, because its own .pth file does not count there.
     """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin" / "python"
-    if download:
-        _pip("--python", str(python), "install", "--constraint", str(ROOT / "constraints.txt"), "torch==2.13.0")
-        _pip("--python", str(python), "install", "--constraint", str(ROOT / "constraints.txt"), str(wheel))
-    else:
-        _pip("--python", str(python), "install", "--no-deps", str(wheel))
-        (site,) = folder.glob("lib/python*/site-packages")
-        (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    _pip("--python", str(python), "install", "--no-deps", str(wheel))
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return folder / "bin" / "paw-bench"
 
 
@@ -58,7 +53,7 @@ def main() -> int:
     """Exit code of the tutorial's tests."""
     with tempfile.TemporaryDirectory(prefix="paw-bench-release-") as name:
         folder = Path(name)
-        program = install(build(folder), folder / "venv", download="--download" in sys.argv[1:])
+        program = install(build(folder), folder / "venv")
         tests = [sys.executable, "-m", "pytest", str(ROOT / "tests" / "test_docs_tutorial.py"), "-v"]
         environment = {**os.environ, "PAW_BENCH_PROGRAM": str(program)}
         return subprocess.run([*tests, "--basetemp", str(folder / "runs")], env=environment, check=False).returncode

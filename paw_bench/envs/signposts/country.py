@@ -23,7 +23,7 @@ def roads(seed: int) -> dict[tuple[str, str], str]:
     """(town, place) -> the road that leads there, for the country of `seed`."""
     known = random.Random("signposts/old")
     drawn = random.Random(f"signposts/{seed}")
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     for town in TOWNS:
         for rng, places in ((known, OLD), (drawn, NEW)):
             found |= {(town, place): road for place, road in zip(places, rng.sample(ROADS, len(ROADS)), strict=True)}
