@@ -89,6 +89,11 @@ def printable(text: str) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    """The printable text, its lines kept."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def one_line(text: str) -> str:
     """A message on one printable line of bounded length."""
     line = printable(" ".join(text.split()))

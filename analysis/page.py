@@ -20,10 +20,11 @@ from analysis.figures import FIGURES, WIDE, Shown
 from analysis.grid import Grid
 from analysis.load import Results
 from analysis.page_runs import run_views
-from analysis.page_samples import SCALE, read_samples
+from analysis.page_samples import read_samples
 from analysis.page_sources import read_sources
 from analysis.page_tables import TableView, table_view
 from analysis.run_tables import changes
+from analysis.shades import SCALE
 from analysis.table_files import FOLDER
 from analysis.table_forms import FORMS
 

@@ -6,24 +6,20 @@ tokens a page shows is bounded, so that the report of a thousand runs still open
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from analysis.files import check_file, one_line, printable
+from analysis.files import check_file, one_line, printable_lines
 from analysis.load import Results
 from analysis.record_frames import TASK_TYPES
+from analysis.shades import shade
 from analysis.words import number
 from paw_bench.errors import StoreError
 from paw_bench.store import jsonl
 from paw_bench.store.jsonl import Record
 from paw_bench.store.sweep_directory import SweepDirectory
 
-LEVELS = (0.105, 0.693, 1.609, 2.996, 4.605)
-"""Nats at which the next shade begins: probabilities of .9, .5, .2, .05 and .01."""
-SCALE = ("p ≥ .9", "≥ .5", "≥ .2", "≥ .05", "≥ .01", "below")
-"""What each shade means for an observation's token."""
 MOST_TOKENS = 100_000
 """Tokens that a page shows; about 5 MB."""
 _NOT_RECORDED = "Sample episodes are not recorded by this run."
@@ -37,7 +33,7 @@ class Token(NamedTuple):
     nats: str
     """Two digits; empty where none was measured."""
     shade: int
-    """0 to 5, by `LEVELS`."""
+    """0 to 5, by `analysis.shades.LEVELS`."""
 
 
 class Turn(NamedTuple):
@@ -105,13 +101,13 @@ def _sample(record: Record) -> Sample:
     phase = str(_PHASES.get(record["phase"], record["phase"]))
     title = " · ".join([phase, record["chosen"], kind, took, record["task_id"]])
     tokens = sum(len(turn.reply) + len(turn.observation) for turn in turns)
-    return Sample(one_line(title), _clean(record["prompt"]), turns, tokens)
+    return Sample(one_line(title), printable_lines(record["prompt"]), turns, tokens)
 
 
 def _turn(turn: Any) -> Turn:
     reply = _tokens(turn["reply"]["tokens"], turn["reply"]["entropy"])
     observation = _tokens(turn["observation"]["tokens"], turn["observation"]["surprise"])
-    action = _clean(turn["action"])
+    action = printable_lines(turn["action"])
     # A reply ends with its end token, which is no part of what is played.
     said = "".join(token.text for token in reply[:-1]).strip()
     remarks = [] if turn["valid"] else ["invalid"]
@@ -125,11 +121,6 @@ def _tokens(texts: Sequence[str], nats: Sequence[float | None]) -> list[Token]:
     if not isinstance(texts, list) or not isinstance(nats, list):
         raise TypeError("tokens and their numbers are no lists")
     return [
-        Token(_clean(text), "" if value is None else f"{value:.2f}", bisect.bisect_right(LEVELS, value or 0.0))
+        Token(printable_lines(text), "" if value is None else f"{value:.2f}", shade(value))
         for text, value in zip(texts, nats, strict=True)
     ]
-
-
-def _clean(text: str) -> str:
-    """The text, its lines kept."""
-    return "\n".join(printable(line) for line in text.split("\n"))

@@ -408,6 +408,42 @@ def init(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="An empty
 
 
 @app.command(
+    epilog=_examples(
+        "paw-bench play alfworld",
+        "paw-bench play alfworld --policy embedded --task pick_heat_then_place_in_recep --seed 1",
+        "paw-bench play webshop --policy oracle --json",
+        "paw-bench play alfworld --policy results/runs/quickstart-embedded/runs/0123456789ab",
+    )
+)
+def play(
+    environment: Annotated[str, typer.Argument(metavar="ENV", help="An installed environment, such as alfworld.")],
+    *,
+    task: Annotated[
+        str | None, typer.Option(metavar="T", help="A task's id or its beginning, or a task type (default: any).")
+    ] = None,
+    policy: Annotated[
+        str,
+        typer.Option(
+            metavar="P",
+            help="human, oracle, random, or a model: embedded, a folder, an id, a run, a checkpoint of one.",
+        ),
+    ] = "human",
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another task that fits, and other noise.")] = 0,
+    scale: Scale = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show an episode turn by turn; where a model plays, how sure it was and how the world surprised it.
+
+    A model plays a group of episodes, as in training, of which the first is shown.
+    """
+    from paw_bench import cli_play
+
+    asked: dict[str, Any] = {"task": task, "policy": policy, "seed": seed, "scale": scale}
+    raise typer.Exit(cli_play.play(environment, **asked, overrides=overrides or (), as_json=as_json))
+
+
+@app.command(
     "warm-start",
     epilog=_examples(
         "paw-bench warm-start embedded --output my-embedded", "paw-bench warm-start embedded-small --output my-small"

@@ -88,6 +88,10 @@ class Definition(ABC):
             "write its `Definition.demonstrator`: a player that uses only what the policy reads",
         )
 
+    def oracle(self, config: EnvironmentConfig, task: Task, opening: StepResult) -> Player:
+        """One who wins wherever it can be done, by whatever it takes: for people to watch. By default the player."""
+        return self.player(config, task, opening)
+
     def max_return(self, config: EnvironmentConfig) -> float:
         """R_max: the largest return of an episode."""
         return config.success_reward

@@ -41,12 +41,18 @@ def records(
     entropy the full vocabulary's where an action's token was sampled, both in nats and untempered.
     """
     chosen = choose(episodes)
-    scored = score(model, rows_of([episode for _, episode in chosen], mode), batch)
+    told = word_by_word([episode for _, episode in chosen], model=model, codec=codec, mode=mode, batch=batch)
+    return [{"phase": phase, "chosen": reason, **record} for (reason, _), record in zip(chosen, told, strict=True)]
+
+
+def word_by_word(
+    episodes: list[Episode], *, model: PreTrainedModel, codec: TurnCodec, mode: str, batch: int
+) -> list[dict[str, Any]]:
+    """One record an episode: its turns, token by token. `episodes` are sorted by (group, index)."""
+    scored = score(model, rows_of(episodes, mode), batch)
     surprises = iter((-torch.cat([part.logps for part in scored])).tolist())
     return [
         {
-            "phase": phase,
-            "chosen": reason,
             "task_id": episode.task_id,
             "task_type": episode.task_type,
             "seed": episode.seed,
@@ -55,7 +61,7 @@ def records(
             "prompt": codec.decode(episode.turns[0].context_ids),
             "turns": [_turn(turn, surprises, codec) for turn in episode.turns],
         }
-        for reason, episode in chosen
+        for episode in episodes
     ]
 
 

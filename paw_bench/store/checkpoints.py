@@ -22,6 +22,8 @@ from paw_bench.store.atomic import no_space, publish_directory, remove_leftovers
 from paw_bench.store.documents import check_version
 
 KEPT = 2
+CHECKPOINT_FILE = "trainer.pt"
+"""What training writes into a checkpoint: weights, optimizer, schedule, random states."""
 _FULL_BYTES = 1 << 20
 _NAME = re.compile(r"update-(\d{6,})")
 _MANIFEST = "manifest.json"
@@ -68,6 +70,11 @@ def latest_checkpoint(folder: Path, *, until: int) -> tuple[tuple[int, Path] | N
         warnings.warn(f"{path}: the checkpoint is removed: {removed[update]}", stacklevel=2)
         shutil.rmtree(path)
     return None, removed
+
+
+def complete_checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """(update, path) of every complete checkpoint, oldest first. For readers: nothing is removed."""
+    return [(update, path) for update, path in _published(folder) if _complete(path)]
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def world_model_columns(
         update=update,
     )
     selected = select(scores, config.selection.alpha)
-    lambdas = _lambdas(episodes, experiment, update)
+    lambdas = group_lambdas(episodes, experiment, update)
     weights_of = partial(
         observation_weights,
         selected=selected,
@@ -182,7 +182,7 @@ def _pool_of(rows: Sequence[Row], limit: int | None) -> _Pool:
     )
 
 
-def _lambdas(episodes: Sequence[Episode], experiment: ExperimentConfig, update: int) -> torch.Tensor:
+def group_lambdas(episodes: Sequence[Episode], experiment: ExperimentConfig, update: int) -> torch.Tensor:
     """lambda of each group (groups,) in an update (1-based)."""
     balance, groups = experiment.world_model.balance, experiment.algorithm.tasks
     if balance.kind == "constant":

@@ -24,6 +24,7 @@ from paw_bench.errors import UserError
 from paw_bench.rollout.episode import Episode
 from paw_bench.rollout.provenance import Provenance
 from paw_bench.rollout.rows import Row, rows_of
+from paw_bench.store.checkpoints import CHECKPOINT_FILE
 from paw_bench.training import random_state
 from paw_bench.training.arguments import TrlConfig, arguments_of, steps_per_update
 from paw_bench.training.columns import world_model_columns
@@ -46,8 +47,6 @@ OnUpdate = Callable[[dict[str, Any], "UpdateLoop"], None]
 
 Part = tuple[Batch, Sequence[int]]
 """A batch and the numbers of its rows in the update."""
-
-CHECKPOINT_FILE = "trainer.pt"
 
 
 class UpdateLoop(WorldModelMixin, _Trainer):

@@ -34,7 +34,7 @@ class AlfworldEnvironment:
 
     def reset(self, task: Task, seed: int) -> StepResult:
         """Start `task`; its location is the path of a game.tw-pddl file."""
-        self._game = _engine().open(Path(task.location))
+        self._game = open_game(Path(task.location))
         self._turns = 0
         return self._result(self._game.opening, self._game.root, reward=0.0, accepted=True)
 
@@ -70,6 +70,11 @@ class AlfworldEnvironment:
             success=node.won,
             accepted=accepted,
         )
+
+
+def open_game(path: Path) -> Game:
+    """The game of a game.tw-pddl file, which all episodes of this process share."""
+    return _engine().open(path)
 
 
 @cache

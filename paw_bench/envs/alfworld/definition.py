@@ -9,7 +9,7 @@ from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.config.section import Section
 from paw_bench.envs.alfworld.files import DATA_FOLDER, GAME_FILE, TASK_TYPE_NAMES, VARIABLE
 from paw_bench.envs.definition import Definition, Listed, Missing
-from paw_bench.envs.protocol import Demonstrator, Environment, StepResult, Task
+from paw_bench.envs.protocol import Demonstrator, Environment, Player, StepResult, Task
 from paw_bench.envs.words import Words
 
 
@@ -53,6 +53,13 @@ class Alfworld(Definition):
         return Searcher.start(found[1] if found else "", opening.admissible)
 
     player = demonstrator
+
+    def oracle(self, config: EnvironmentConfig, task: Task, opening: StepResult) -> Player:
+        """One who has read the game's file."""
+        from paw_bench.envs.alfworld.adapter import open_game
+        from paw_bench.envs.alfworld.oracle import Oracle
+
+        return Oracle(open_game(Path(task.location)), Path(task.location).parent)
 
     def missing(self, config: EnvironmentConfig) -> Missing | None:
         """The original games, where the config asks for them."""

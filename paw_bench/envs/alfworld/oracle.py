@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,22 @@ _APPLIANCES = {
 def oracle_commands(game: Game, folder: Path) -> list[str]:
     """Commands that win `game` from its start. `folder` holds its traj_data.json, which says what it asks for."""
     return _Plan(game, json.loads((folder / TRAJECTORY_FILE).read_text())).commands
+
+
+class Oracle:
+    """Plays `oracle_commands` from the start of an episode; it does not find back from other actions."""
+
+    def __init__(self, game: Game, folder: Path) -> None:
+        self._left = oracle_commands(game, folder)
+
+    def choices(self, admissible: Sequence[str]) -> tuple[str, ...]:
+        """The next command of the plan; `look` after its end."""
+        return (self._left[0] if self._left else "look",)
+
+    def read(self, action: str, observation: str) -> None:
+        """Go on in the plan."""
+        if self._left[:1] == [action]:
+            self._left.pop(0)
 
 
 class _Plan:
