@@ -42,12 +42,19 @@ class TurnCodec:
         after_action, opens_turn = rendered.split(_ACTION)[1].split(_OBSERVATION)
         self._after_action = self.encode(after_action)
         self._opens_turn = opens_turn
-        self.encode_cached = lru_cache(maxsize=50_000)(lambda text: tuple(self.encode(text)))
+        self._user_glue = self._render([{"role": "user", "content": _OBSERVATION}]).split(_OBSERVATION)
+        added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+        self._special = {*tokenizer.all_special_tokens, *added}
+        self.told_cached = lru_cache(maxsize=50_000)(lambda text: tuple(self.told_ids(text)))
         self._pieces_cached = lru_cache(maxsize=10_000)(self._pieces)
 
     def encode(self, text: str) -> list[int]:
-        """Tokens of `text` alone, no special tokens added."""
+        """Tokens of the template's own `text`, no special tokens added."""
         return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def told_ids(self, text: str) -> list[int]:
+        """Tokens of what an environment or an agent said: no part of it counts as one of the template's tokens."""
+        return list(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
 
     def decode(self, ids: list[int]) -> str:
         """Text of sampled tokens, special tokens left out."""
@@ -88,14 +95,14 @@ class TurnCodec:
 
     def observation_ids(self, text: str) -> list[int]:
         """Tokens of an observation (the same text recurs often)."""
-        return list(self.encode_cached(text))
+        return list(self.told_cached(text))
 
     def turn_opening(self, dialogue: Dialogue, *, listed: bool = False) -> list[int]:
         """Full context: what follows an observation until the next action (admissible actions and template).
 
         `listed`: the observation's own tokens list the admissible actions already.
         """
-        return self.encode(("" if listed else admissible_suffix(dialogue, self.prompt)) + self._opens_turn)
+        return self._around("", "" if listed else admissible_suffix(dialogue, self.prompt), self._opens_turn)
 
     def told_turn(self, context: list[int], reply: str, observation: str, *, action: str | None = None) -> Turn:
         """A turn whose text is known, so that nothing was sampled: log-probabilities and entropies are 0.
@@ -103,7 +110,7 @@ class TurnCodec:
         `reply` is what the policy would have written after `context`, `action` what the environment made of it (None:
         the same), `observation` what it answered.
         """
-        ids = [*self.encode(reply), self.end_id]
+        ids = [*self.told_ids(reply), self.end_id]
         return Turn(
             context_ids=context,
             action_ids=ids,
@@ -120,7 +127,14 @@ class TurnCodec:
         )
 
     def _user_message(self, text: str) -> list[int]:
-        return self.encode(self._render([{"role": "user", "content": text}]))
+        before, after = self._user_glue
+        return self._around(before, text, after)
+
+    def _around(self, before: str, text: str, after: str) -> list[int]:
+        """Tokens of `text` between two parts of the template."""
+        if not any(token in text for token in self._special):
+            return self.encode(before + text + after)
+        return self.encode(before) + self.told_ids(text) + self.encode(after)
 
     def _render(self, messages: list[dict[str, str]]) -> str:
         return str(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))

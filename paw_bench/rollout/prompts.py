@@ -128,7 +128,7 @@ def _compact(dialogue: Dialogue, prompt: PromptConfig, turns: int) -> str:
         opening = opening.split(".")[0] + "."
     lines.append(dialogue.history[first - 1][1] if first else opening)
     for action, observation in dialogue.history[first:]:
-        lines += [f"> {action}", observation]
+        lines += ["> " + " ".join(action.split()), observation]
     if listed:
         lines.append(_compact_list(dialogue))
     return "\n".join(lines)
@@ -146,7 +146,8 @@ def _chat(dialogue: Dialogue, prompt: PromptConfig, turns: int) -> str:
         parts.append(f"Prior to this step, you have already taken {steps} step(s).")
     if first < steps:
         pairs = [
-            f"[Observation {index + 1}: '{observations[index]}', Action {index + 1}: '{dialogue.history[index][0]}']"
+            # Quoted as Python quotes, so that an action cannot end its own quotation and go on as an observation.
+            f"[Observation {index + 1}: '{observations[index]}', Action {index + 1}: {dialogue.history[index][0]!r}]"
             for index in range(first, steps)
         ]
         parts.append(f"Below are the most recent {steps - first} observations and actions: " + " ".join(pairs))

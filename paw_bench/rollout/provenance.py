@@ -90,7 +90,9 @@ class Provenance:
         if cut:
             return text.startswith(self._decoded(ids).rstrip(_PARTIAL))
         # A tokenizer that does not write back what it reads (one that normalises, say) is taken at its own word.
-        return self._decoded(ids) == self._decoded(tuple(self._tokenizer.encode(text, add_special_tokens=False)))
+        return self._decoded(ids) == self._decoded(
+            tuple(self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+        )
 
     def _decoded(self, ids: tuple[int, ...]) -> str:
         return str(self._tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))

@@ -10,6 +10,7 @@ from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.envs.alfworld.engine import Engine, Game, Node
 from paw_bench.envs.cache import cache_root
 from paw_bench.envs.protocol import StepResult, Task
+from paw_bench.errors import StoreError
 
 _BANNER = "-= Welcome to TextWorld, ALFRED! =-"
 # Published prompts say `put`; the games of alfworld 0.4 say `move`.
@@ -73,8 +74,17 @@ class AlfworldEnvironment:
 
 
 def open_game(path: Path) -> Game:
-    """The game of a game.tw-pddl file, which all episodes of this process share."""
-    return _engine().open(path)
+    """The game of a game.tw-pddl file, which all episodes of this process share.
+
+    Raises StoreError where the file is none.
+    """
+    try:
+        return _engine().open(path)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise StoreError(
+            f"{path}: is no game that can be played: {type(error).__name__}: {error}",
+            "restore it; generated games are made again at the next start, once their folder is removed",
+        ) from error
 
 
 @cache

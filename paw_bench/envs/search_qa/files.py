@@ -64,17 +64,20 @@ def _tests(root: Path) -> list[Path]:
 
 
 def _read(path: Path, make: Callable[[dict[str, Any]], Made]) -> Iterator[Made]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                yield make(orjson.loads(line))
-            except (KeyError, TypeError, AttributeError, ValueError) as error:
-                raise UserError(
-                    f"{path}:{number}: is not as expected ({type(error).__name__}: {error})",
-                    "see docs/environments.md for the format",
-                ) from error
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}", "check the file and its permissions") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            yield make(orjson.loads(line))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise UserError(
+                f"{path}:{number}: is not as expected ({type(error).__name__}: {error})",
+                "see docs/environments.md for the format",
+            ) from error
 
 
 def _document(entry: dict[str, Any]) -> Document:

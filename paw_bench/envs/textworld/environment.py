@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import textworld
 
 from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.envs.protocol import StepResult, Task
+from paw_bench.errors import StoreError
 
 _STATUS = re.compile(r"\n*>\s*-=.*\Z", re.DOTALL)
 """The prompt and the status line that end every answer."""
@@ -76,8 +78,15 @@ class TextWorldEnvironment:
         )
 
 
+_REMEDY = "remove its folder: games are made again at the next start"
+
+
 def start(path: str, *, policy: bool = False) -> Any:
-    """A game of its own on the interpreter. `policy`: with the commands that win, which cost time at every step."""
+    """A game of its own on the interpreter. `policy`: with the commands that win, which cost time at every step.
+
+    Raises StoreError for a file that is no whole game: the interpreter would end this process.
+    """
+    _check(Path(path))
     infos = textworld.EnvInfos(
         admissible_commands=True,
         won=True,
@@ -90,6 +99,19 @@ def start(path: str, *, policy: bool = False) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # jericho cannot read scores out of these games; TextWorld can
         return textworld.start(path, infos)
+
+
+def _check(path: Path) -> None:
+    """Compare a game file with the length and the checksum in its header (the Z-machine standard, section 11)."""
+    try:
+        story = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}", _REMEDY) from error
+    length = int.from_bytes(story[0x1A:0x1C], "big") * 8
+    if story[:1] != b"\x08" or not 64 < length <= len(story):
+        raise StoreError(f"{path}: is no Z-machine game of version 8, or not all of one", _REMEDY)
+    if sum(memoryview(story)[0x40:length]) & 0xFFFF != int.from_bytes(story[0x1C:0x1E], "big"):
+        raise StoreError(f"{path}: is damaged: its checksum differs", _REMEDY)
 
 
 def told(feedback: str) -> str:

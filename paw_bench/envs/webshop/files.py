@@ -50,9 +50,15 @@ def load_shop(root: Path) -> Shop:
     """The shop of the original files. Raises UserError for a file that is missing or not as described above."""
     listed, attributes, goals = (_read(root, names) for names in (PRODUCTS, ATTRIBUTES, GOALS))
     digest = hashlib.sha256(b"".join(content for _, content, _ in (listed, attributes))).hexdigest()
-    said = attributes[2]
     try:
-        products = {entry["asin"].upper(): _product(entry, said.get(entry["asin"]) or {}) for entry in listed[2]}
+        said = {
+            asin: tuple(_plain(attribute) for attribute in (entry or {}).get("attributes") or ())
+            for asin, entry in attributes[2].items()
+        }
+    except (TypeError, AttributeError) as error:
+        raise _bad(attributes[0], error) from error
+    try:
+        products = {entry["asin"].upper(): _product(entry, said.get(entry["asin"], ())) for entry in listed[2]}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _bad(listed[0], error) from error
     try:
@@ -79,7 +85,7 @@ def _read(root: Path, names: Iterable[str]) -> tuple[Path, bytes, Any]:
         raise UserError(f"{path}: cannot be read as JSON ({error})", "download it again") from error
 
 
-def _product(entry: Mapping[str, Any], said: Mapping[str, Any]) -> Product:
+def _product(entry: Mapping[str, Any], attributes: tuple[str, ...]) -> Product:
     prices = [float(price) for price in re.findall(r"\d+(?:\.\d+)?", str(entry.get("pricing") or "").replace(",", ""))]
     options: dict[str, tuple[str, ...]] = {}
     taken: set[str] = set()
@@ -95,7 +101,7 @@ def _product(entry: Mapping[str, Any], said: Mapping[str, Any]) -> Product:
         query=_plain(entry.get("query") or ""),
         path=tuple(part.strip() for part in str(entry.get("product_category") or "").split("\u203a") if part.strip()),
         price=prices[0] if prices else 100.0,
-        attributes=tuple(_plain(attribute) for attribute in said.get("attributes") or ()),
+        attributes=attributes,
         options={name: values for name, values in options.items() if values},
         features=tuple(str(line) for line in ([bullets] if isinstance(bullets, str) else bullets)),
         description=" ".join(str(entry.get("full_description") or "").split()),
