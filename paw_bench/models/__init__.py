@@ -12,7 +12,7 @@ from paw_bench.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-EMBEDDED = ("embedded", "embedded-small", "embedded-signposts", "embedded-textworld")
+EMBEDDED = ("embedded", "embedded-small", "embedded-signposts", "embedded-textworld", "embedded-search-qa")
 """Names of the shipped models; `paw-bench warm-start` makes them."""
 
 
