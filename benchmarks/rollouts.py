@@ -7,11 +7,14 @@ the first time, as in training. They play the episodes of an update one after th
 pair to pair, in seconds of the clock: waiting for each other is what is measured, so a machine with other work on it
 disturbs the pairs. The first pair warms up and is not counted. Printed are medians, the shares of the time in which
 the engine, and the mean worker, were idle, and the ratio of episodes a second, in flight / lock-step, with a 95 %
-interval over the pairs (`paired.py`). `--batch` is `execution.generation_batch`: in flight, twice as many are begun.
+interval over the pairs (`paired.py`); and the same of the collector's processor seconds, in which neither waiting nor
+other work is: what it costs to play in flight. `--batch` is `execution.generation_batch`: in flight, twice as many
+episodes are begun.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from statistics import fmean, median
 from typing import TYPE_CHECKING
@@ -47,8 +50,8 @@ def main() -> None:
     report(found, algorithm.groups * algorithm.group_size, f"{options.workers} workers, batch {options.batch}")
 
 
-def play(config: RunConfig, *, pairs: int) -> dict[str, list[Timing]]:
-    """What each way took for the same updates, the first of which is left out."""
+def play(config: RunConfig, *, pairs: int) -> dict[str, list[tuple[Timing, float]]]:
+    """What each way took for the same updates, the first of which is left out: by the clock, and of the processor."""
     environment, execution = config.experiment.environment, config.execution
     tasks = load_panels(environment)["train"].tasks
     workers, patience = execution.environment_workers, execution.step_timeout_s
@@ -69,27 +72,32 @@ def play(config: RunConfig, *, pairs: int) -> dict[str, list[Timing]]:
             rollout = config.experiment.rollout.model_copy(update={"deterministic": deterministic})
             own = config.model_copy(update={"experiment": config.experiment.model_copy(update={"rollout": rollout})})
             collectors[way] = build_collector(own, pool, model, tokenizer)
-        found: dict[str, list[Timing]] = {way: [] for way in WAYS}
+        found: dict[str, list[tuple[Timing, float]]] = {way: [] for way in WAYS}
         for update in range(1, pairs + 2):
             assignments = assignments_of_update(tasks, config.experiment.algorithm, seed=0, update=update)
             for way in list(WAYS)[:: 1 if update % 2 else -1]:
+                started = time.thread_time()
                 collectors[way].collect(assignments, config.experiment.rollout.temperature)
-                found[way].append(collectors[way].timing)
-        return {way: timings[1:] for way, timings in found.items()}
+                found[way].append((collectors[way].timing, time.thread_time() - started))
+        return {way: rollouts[1:] for way, rollouts in found.items()}
 
 
-def report(found: dict[str, list[Timing]], episodes: int, setting: str) -> None:
+def report(found: dict[str, list[tuple[Timing, float]]], episodes: int, setting: str) -> None:
     """Print both ways and their ratio."""
     print(f"{episodes} episodes a rollout, {setting}, {len(found['in flight'])} pairs")
-    for way, timings in found.items():
+    for way, rollouts in found.items():
+        timings = [timing for timing, _ in rollouts]
         seconds = median(timing.total for timing in timings)
         print(
             f"  {way:9}  {seconds:6.2f} s  {episodes / seconds:6.2f} episodes/s  "
             f"engine at work {median(one.generate for one in timings):5.2f} s, idle {_idle(timings, 'engine')}; "
             f"workers at work {median(one.worked for one in timings):5.2f} s, idle {_idle(timings, 'environments')}"
         )
-    ratios = [one.total / other.total for one, other in zip(found["lock-step"], found["in flight"], strict=True)]
-    print(f"  episodes a second, in flight / lock-step = {with_interval(ratios)}")
+    pairs = list(zip(found["lock-step"], found["in flight"], strict=True))
+    clock = [step.total / flight.total for (step, _), (flight, _) in pairs]
+    processor = [flight / step for (_, step), (_, flight) in pairs]
+    print(f"  episodes a second, in flight / lock-step = {with_interval(clock)}")
+    print(f"  processor seconds of the collector, in flight / lock-step = {with_interval(processor)}")
 
 
 def _idle(timings: Sequence[Timing], what: str) -> str:
