@@ -46,8 +46,8 @@ class Resources(Section):
 class Retries(Section):
     """How often a run is tried again by itself, by the cause of its end. `paw-bench retry` begins to count anew.
 
-    Loss that is not finite, collapsed policies, tokens without provenance, bad configs and cancelled jobs are never
-    tried again by themselves.
+    Loss that is not finite, collapsed policies, tokens without provenance, engines that parted from their trainer, bad
+    configs and cancelled jobs are never tried again by themselves.
     """
 
     preempted: NonNegativeInt = 100
