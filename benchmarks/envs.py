@@ -22,7 +22,6 @@ from typing import Any
 
 import env_play
 from env_play import Measured
-from paired import with_interval
 
 from paw_bench.config.environments import names
 from paw_bench.config.schema import EnvironmentConfig, GamesConfig
@@ -60,20 +59,20 @@ def line(name: str, measured: Measured) -> None:
 
 
 def compared(title: str, ours: list[Measured], theirs: list[Measured], names_of_both: tuple[str, str]) -> None:
-    """Both, and the ratio of their processor time a step with its interval."""
+    """Both, and the ratio of what a step takes them, pair by pair."""
     print(title)
     for name, rounds in zip(names_of_both, (ours, theirs), strict=True):
         line(name, env_play.summed(rounds))
     pairs = list(zip(ours, theirs, strict=True))
-    ratios = [their.per_step / our.per_step for our, their in pairs]
-    resets = [their.reset / our.reset for our, their in pairs if our.reset and their.reset]
-    walls = [(their.wall / their.steps) / (our.wall / our.steps) for our, their in pairs]
-    of_resets = f"; of a first reset: {statistics.median(resets):.0f}" if resets else ""
-    print(
-        f"  ratio of processor time a step, resets included: {with_interval(ratios)}; "
-        f"of the clock: {statistics.median(walls):.1f}{of_resets}",
-        flush=True,
-    )
+    ratio("processor time a step, resets included", [their.per_step / our.per_step for our, their in pairs])
+    ratio("seconds of the clock a step", [their.wall * our.steps / their.steps / our.wall for our, their in pairs])
+    if all(our.reset and their.reset for our, their in pairs):
+        ratio("processor time of a first reset", [their.reset / our.reset for our, their in pairs])
+
+
+def ratio(of_what: str, ratios: list[float]) -> None:
+    """Median and range of paired ratios."""
+    print(f"  {of_what}: {statistics.median(ratios):.2f} times ({min(ratios):.2f} to {max(ratios):.2f})", flush=True)
 
 
 def stock() -> None:
@@ -84,7 +83,7 @@ def stock() -> None:
     print(f"  our resets: median {statistics.median(resets):.1f}, largest {resets[-1]:.1f} processor-ms")
 
 
-def batch(size: int = 4, rounds: int = 3) -> None:
+def batch(size: int = 4, rounds: int = 5) -> None:
     """Section `batch`: `size` games at a time in as many processes."""
     tasks, ours, theirs = alfworld_tasks(size * rounds), [], []
     for number in range(rounds):
@@ -101,7 +100,7 @@ def scale(rounds: int = 5) -> None:
         for workers, found in ((1, one), (2, two)):
             found.append(env_play.on_pool(tasks, episodes=8, turns=TURNS["alfworld"], workers=workers))
     compared("ALFWorld, our pool, 16 games of 8 episodes", two, one, ("two workers", "one worker"))
-    print("  (linear: a ratio of processor time of 1, and of the clock of 2 where two cores are free)")
+    print("  (linear: 1 time the processor time, and 2 times the clock where two cores are free)")
 
 
 def every() -> None:
@@ -131,7 +130,7 @@ def main() -> None:
     sections = {"stock": stock, "batch": batch, "scale": scale, "all": every}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join([*sections, 'memory'])}")
-    parser.add_argument("--games", type=int, default=2000, help="of the section memory")
+    parser.add_argument("--games", type=int, default=2000, help="games that the section memory plays")
     arguments = parser.parse_args()
     if unknown := set(arguments.sections) - {*sections, "memory"}:
         parser.error(f"there is no section {', '.join(sorted(unknown))}")

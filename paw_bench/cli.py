@@ -455,11 +455,15 @@ def warm_start(
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make; its name then works as model.name.")],
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Training steps, at most.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="Seed of weights and batches.")] = None,
+    expert: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whom to clone instead; ALFWorld has: handcoded.")
+    ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that play games.")] = 2,
     threads: Annotated[int, typer.Option(metavar="N", min=1, help="CPU threads of torch.")] = 1,
 ) -> None:
     """Make an embedded model: play demonstrations, clone them, choose a checkpoint by the rule in its config."""
     from paw_bench.config.schema import ExecutionConfig
+    from paw_bench.envs.definition import definition
     from paw_bench.sweep.environment import ensure_environment
     from paw_bench.warm_start import main as warm
     from paw_bench.warm_start.presets import PRESETS
@@ -471,8 +475,16 @@ def warm_start(
     first = preset.training.candidates_from
     if steps is not None and steps < first:
         raise UserError(f"warm-start: --steps {steps} ends before the first candidate", f"give at least {first}")
+    experts = definition(preset.demonstrations.environment).experts()
+    if expert is not None and expert not in experts:
+        known = ", ".join(experts) or "there are none"
+        raise UserError(f"warm-start: no expert {expert!r} plays the games of {model}", f"known: {known}")
     asked = {key: value for key, value in (("steps", steps), ("seed", seed)) if value is not None}
-    config = preset.model_copy(update={"training": preset.training.model_copy(update=asked)})
+    changed = {
+        "training": preset.training.model_copy(update=asked),
+        "demonstrations": preset.demonstrations.model_copy(update={"expert": expert}),
+    }
+    config = preset.model_copy(update=changed)
     warm.warm_start(config, output, workers=workers, threads=threads)
     print(f"made {output}; use it with: --set model.name={output}")
 

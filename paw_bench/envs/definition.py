@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,10 @@ class Definition(ABC):
     def oracle(self, config: EnvironmentConfig, task: Task, opening: StepResult) -> Player:
         """One who wins wherever it can be done, by whatever it takes: for people to watch. By default the player."""
         return self.player(config, task, opening)
+
+    def experts(self) -> Mapping[str, Callable[[EnvironmentConfig, Task, StepResult], Demonstrator]]:
+        """Further demonstrators by name, which a warm start can be given instead of the environment's own."""
+        return {}
 
     def max_return(self, config: EnvironmentConfig) -> float:
         """R_max: the largest return of an episode."""

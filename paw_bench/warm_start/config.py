@@ -26,6 +26,8 @@ class DemonstrationConfig(Section):
     games: GamesConfig = GamesConfig(max_receptacles=20)
     """ALFWorld's; other environments have `options`."""
     options: dict[str, Any] = Field(default_factory=dict)
+    expert: str | None = None
+    """One of the environment's `experts`, instead of its own demonstrator."""
     episodes_per_game: int = 3
     max_turns: int = 20
     noise: tuple[float, ...] = (0.0, 0.1, 0.2)

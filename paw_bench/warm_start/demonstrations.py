@@ -59,7 +59,8 @@ class _Player:
         self.task = task
         self.dialogue = Dialogue(opening.observation, opening.admissible, words=kind.words)
         self.rng = random.Random(f"demonstration/{config.seed}/{task.task_id}/{episode}")
-        self.demonstrator = kind.demonstrator(environment, task, opening)
+        demonstrator = kind.experts()[config.expert] if config.expert else kind.demonstrator
+        self.demonstrator = demonstrator(environment, task, opening)
         self.noise = self.rng.choice(config.noise)
         self.first_admissible = opening.admissible
         self.turns: list[DemonstratedTurn] = []

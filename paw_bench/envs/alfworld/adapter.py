@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from paw_bench.envs.protocol import StepResult, Task
 from paw_bench.errors import StoreError
 
 _BANNER = "-= Welcome to TextWorld, ALFRED! =-"
-# Published prompts say `put`; the games of alfworld 0.4 say `move`.
-_PUT = re.compile(r"put (?P<object>.+) (?:in/on|in|on) (?P<receptacle>.+)")
 
 
 class AlfworldEnvironment:
@@ -43,7 +40,7 @@ class AlfworldEnvironment:
         """Play one action; RuntimeError when the episode is over."""
         if self._done:
             raise RuntimeError("the episode is over: reset first")
-        command = self._command(action)
+        command = self._game.command(self._node, action)
         accepted = command in self._admissible
         feedback, node = self._game.play(self._node, command)
         self._turns += 1
@@ -51,13 +48,6 @@ class AlfworldEnvironment:
 
     def close(self) -> None:
         """Nothing to free: the engine is the process's and is used again."""
-
-    def _command(self, action: str) -> str:
-        command = " ".join(action.lower().split())
-        put = _PUT.fullmatch(command)
-        if put and command not in self._admissible:
-            return f"move {put['object']} to {put['receptacle']}"
-        return command
 
     def _result(self, text: str, node: Node, *, reward: float, accepted: bool) -> StepResult:
         self._node = node
@@ -80,7 +70,7 @@ def open_game(path: Path) -> Game:
     """
     try:
         return _engine().open(path)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
         raise StoreError(
             f"{path}: is no game that can be played: {type(error).__name__}: {error}",
             "restore it; generated games are made again at the next start, once their folder is removed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from paw_bench.config.schema import EnvironmentConfig
@@ -60,6 +61,17 @@ class Alfworld(Definition):
         from paw_bench.envs.alfworld.oracle import Oracle
 
         return Oracle(open_game(Path(task.location)), Path(task.location).parent)
+
+    def experts(self) -> Mapping[str, Callable[[EnvironmentConfig, Task, StepResult], Demonstrator]]:
+        """`handcoded`: the alfworld package's own, which also reads facts of the game."""
+        return {"handcoded": self._handcoded}
+
+    def _handcoded(self, config: EnvironmentConfig, task: Task, opening: StepResult) -> Demonstrator:
+        from paw_bench.envs.alfworld.adapter import open_game
+        from paw_bench.envs.alfworld.expert import Expert
+
+        path = Path(task.location)
+        return Expert(open_game(path), path.parent, opening.observation)
 
     def missing(self, config: EnvironmentConfig) -> Missing | None:
         """The original games, where the config asks for them."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import orjson
 
-from paw_bench.envs.alfworld.facts import Bindings, Difference, Facts
+from paw_bench.envs.alfworld.facts import Bindings, Difference, Fact, Facts
 from paw_bench.envs.alfworld.grammar import Entity, Reference, Texts, grammar_of
 from paw_bench.envs.alfworld.sas import Operator, SasTask, State
 from paw_bench.envs.alfworld.translation import shown_names, translation_of
@@ -26,6 +26,8 @@ _WEIGHT_KEPT = 2000
 """Of the games that a process keeps, in states: about 15 MB."""
 _GAME_WEIGHT = 300
 """What a game without its states takes, in states."""
+# The games of alfworld 0.4 say `move`.
+_PUT = re.compile(r"put (?P<object>.+) (?:in/on|in|on) (?P<receptacle>.+)")
 _QUERIED_VARIABLE = re.compile(r"(\w+)\s*:")
 
 
@@ -110,6 +112,21 @@ class Game:
         if command not in node.edges:
             node.edges[command] = self._expand(node, node.operators[command])
         return node.edges[command]
+
+    def command(self, node: Node, action: str) -> str:
+        """The command that an action of a player stands for at `node`.
+
+        White space and case do not matter, and `put X in/on Y`, as published prompts have it, is `move X to Y`.
+        """
+        command = " ".join(action.lower().split())
+        put = _PUT.fullmatch(command)
+        if put and command not in node.operators:
+            return f"move {put['object']} to {put['receptacle']}"
+        return command
+
+    def facts(self, node: Node) -> frozenset[Fact]:
+        """The facts of a state, as far as the grammar queries them; those that never change are all there."""
+        return self.initial_facts ^ node.difference
 
     def _expand(self, node: Node, operator: Operator) -> tuple[str, Node]:
         # As in stock, the facts take all effects in turn; only the state asks for their conditions.

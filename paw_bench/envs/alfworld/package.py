@@ -30,6 +30,12 @@ def _harmless_import() -> Iterator[None]:
 
 with _harmless_import():
     import alfworld
+    from alfworld.agents.expert import (
+        HandCodedAgentFailed,
+        HandCodedAgentTimeout,
+        HandCodedTWAgent,
+    )
+    from alfworld.agents.expert import handcoded_expert as hand_coded
     from alfworld.agents.utils.misc import add_task_to_grammar
     from alfworld.gen import constants, goal_library
     from alfworld.info import ALFRED_PDDL_PATH, ALFRED_TWL2_PATH
@@ -43,7 +49,11 @@ __all__ = [
     "DOMAIN",
     "GRAMMAR",
     "LAYOUTS",
+    "HandCodedAgentFailed",
+    "HandCodedAgentTimeout",
+    "HandCodedTWAgent",
     "add_task_to_grammar",
     "constants",
     "goal_library",
+    "hand_coded",
 ]
