@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import paw_bench
+from paw_bench import cli_games
+from paw_bench.cli_options import AsJson, Overrides
+from paw_bench.cli_options import examples as _examples
 from paw_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,13 +25,9 @@ app = typer.Typer(
     help="Run experiments on language agents that learn their world model: one YAML file in, a finished table out.",
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder that holds the sweeps.")]
 RESULTS = Path("results/runs")
 Scale = Annotated[str | None, typer.Option("--scale", metavar="S", help="How big; instead of the file's own scale.")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; may be given again.")
-]
 Parallel = Annotated[
     int | None, typer.Option("--parallel", metavar="N", min=1, help="Runs at a time; else as many as the cores carry.")
 ]
@@ -45,10 +44,6 @@ def main() -> None:
     except UserError as error:
         print(f"paw-bench: {error}", file=sys.stderr)
         sys.exit(2)
-
-
-def _examples(*lines: str) -> str:
-    return "\n\n".join(["[bold]Examples:[/bold]", *(line.replace("[", r"\[") for line in lines)])
 
 
 def _print_version(wanted: bool) -> None:
@@ -352,50 +347,7 @@ def explain(
     cli_report.explain_cell(cell, sweep, results=results, as_json=as_json)
 
 
-games = typer.Typer(no_args_is_help=True, help="Panels of games, and ALFWorld's original ones.")
-app.add_typer(games, name="games")
-
-
-@games.command(
-    "list",
-    epilog=_examples(
-        "paw-bench games list alfworld --set environment.games.seed=1",
-        "paw-bench games list webshop --json",
-    ),
-)
-def games_list(
-    environment: Annotated[str | None, typer.Argument(metavar="ENV", help="One environment; else all.")] = None,
-    *,
-    overrides: Overrides = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the panels: version, number of tasks and SHA-256. Games that are not there yet are generated first."""
-    from paw_bench import cli_games
-
-    cli_games.list_panels(environment, overrides=overrides or (), as_json=as_json)
-
-
-@games.command(
-    "download",
-    epilog=_examples(
-        "ALFWORLD_DATA=~/alfworld paw-bench games download",
-        "paw-bench games download --url https://mirror.example/alfworld",
-    ),
-)
-def games_download(
-    *,
-    url: Annotated[
-        str | None, typer.Option("--url", metavar="URL", help="A folder with both archives, instead of the releases.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Fetch ALFWorld's original games into $ALFWORLD_DATA. Interrupted, the same command goes on.
-
-    The first download writes the archives' SHA-256 into paw-bench.lock.json there; later ones are checked against it.
-    """
-    from paw_bench import cli_games
-
-    cli_games.download(url=url, as_json=as_json)
+app.add_typer(cli_games.app, name="games")
 
 
 @app.command(epilog=_examples("paw-bench init my-experiments"))
@@ -425,7 +377,7 @@ def play(
         str,
         typer.Option(
             metavar="P",
-            help="human, oracle, random, or a model: embedded, a folder, an id, a run, a checkpoint of one.",
+            help="human, oracle, random, handcoded (alfworld), or a model: embedded, a folder, id, run, checkpoint.",
         ),
     ] = "human",
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another task that fits, and other noise.")] = 0,

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 
 from rich.console import Console
 
+from paw_bench.config.environments import names
 from paw_bench.config.schema import EnvironmentConfig
 from paw_bench.envs.definition import RandomPlayer, definition
 from paw_bench.envs.pool import EnvironmentPool
@@ -35,7 +36,8 @@ def play(
     as_json: bool,
 ) -> int:
     """Show one episode; the exit code. Raises UserError for an environment, task or policy that there is not."""
-    model = None if policy in NAMES else find_model(policy)
+    experts = definition(environment).experts() if environment in names() else {}
+    model = None if policy in NAMES or policy in experts else find_model(policy)
     if scale and model and model.run:
         raise UserError("--scale: the policy is a run, which has settings of its own", "leave --scale out")
     config = play_config(environment, scale=scale, overrides=overrides, model=model)
@@ -87,7 +89,8 @@ def _player(
         return Human(console)
     if policy == "random":
         return RandomPlayer(f"{opening.observation}\n{seed}")
-    return definition(config.name).oracle(config, task, opening)
+    kind = definition(config.name)
+    return kind.experts().get(policy, kind.oracle)(config, task, opening)
 
 
 def _print_record(event: Event) -> None:
