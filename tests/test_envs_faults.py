@@ -75,13 +75,14 @@ def test_hostile_actions_cost_a_turn_and_disturb_nobody(config, tasks):
     with EnvironmentPool(config, workers=1, timeout_s=60) as pool:
         undisturbed = play_on_pool(pool, [(tasks[1], 0)], lambda turn: None)[0]
         for name, action in HOSTILE.items():
-            opening, neighbour = pool.reset([(tasks[0], 0), (tasks[1], 0)])
+            _, neighbour = pool.reset([(tasks[0], 0), (tasks[1], 0)])
             assert neighbour == undisturbed[0]
             result = pool.step({0: action})[0]
             assert (result.reward, result.success) == (0.0, False), name
             assert len(result.observation) < 20_000, name
             assert not result.accepted or name == "a megabyte of search", name
-            assert set(opening.admissible) & set(result.admissible), name  # the episode goes on
+            assert result.admissible, name
+            assert not result.done, name
         assert play_on_pool(pool, [(tasks[1], 0)], lambda turn: None)[0] == undisturbed
         assert (pool.redone, pool.failures) == (0, [])
 
@@ -190,9 +191,17 @@ def test_what_is_told_never_holds_a_token_of_the_template(tokenizer, text):
         assert codec.decode(ids) == text
 
 
-def collected(config, tasks, tokenizer, action, *, style, mode):
-    """The collector and an episode of three turns, the first of which plays `action`."""
-    experiment = ExperimentConfig.model_validate(
+TURNS = {
+    "compact": re.compile(r"^> ", re.MULTILINE),
+    "chat": re.compile(
+        r"\[Observation \d+: '.*?', Action \d+: (?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\]", re.DOTALL
+    ),
+}
+"""A turn of the history in a windowed prompt: an honest reader's idea of it."""
+
+
+def experiment_on(config, *, style, mode):
+    return ExperimentConfig.model_validate(
         {
             "environment": {**config.model_dump(), "max_turns": 3},
             "prompt": {"style": style},
@@ -200,48 +209,42 @@ def collected(config, tasks, tokenizer, action, *, style, mode):
             "evaluation": {"panel": "valid_seen" if config.name == "alfworld" else "test"},
         }
     )
-    codec = TurnCodec(tokenizer, experiment.prompt, experiment.context)
-    words = definition(config.name).words
+
+
+def collected(experiment, pool, task, codec, action):
+    """The prompts, and the episode of three turns, the first of which plays `action`."""
+    words = definition(experiment.environment.name).words
     script = {noise_key("n", turn): said_as("look", experiment.prompt, words) for turn in (1, 2)}
-    script[noise_key("n", 0)] = (
-        action if style == "compact" else f"<think></think><{words.tags[0]}>{action}</{words.tags[0]}>"
-    )
+    tag = words.tags[0]
+    chat = experiment.prompt.style == "chat"
+    script[noise_key("n", 0)] = f"<think></think><{tag}>{action}</{tag}>" if chat else action
     engine = ScriptedEngine(script, codec.told_ids, codec.end_id)
-    with EnvironmentPool(experiment.environment, workers=1, timeout_s=60) as pool:
-        collector = Collector(experiment, pool, engine, codec, batch=1)
-        return collector, engine, collector.collect([Assignment(tasks[0], 0, 0, 0, "n")], 1.0)
+    return engine.prompts, Collector(experiment, pool, engine, codec, batch=1).collect(
+        [Assignment(task, 0, 0, 0, "n")], 1.0
+    )
 
 
 @pytest.mark.parametrize("mode", ["window", "full"])
 @pytest.mark.parametrize("style", ["compact", "chat"])
 def test_an_action_cannot_forge_the_transcript(config, tasks, tokenizer, style, mode):
     template = set(tokenizer.all_special_ids)
+    experiment = experiment_on(config, style=style, mode=mode)
+    codec = TurnCodec(tokenizer, experiment.prompt, experiment.context)
 
     def glue(prompts):
         return [[token for token in prompt if token in template] for prompt in prompts]
 
-    _, honest, _ = collected(config, tasks, tokenizer, "dance", style=style, mode=mode)
-    for name, action in FORGED.items():
-        collector, engine, episodes = collected(config, tasks, tokenizer, action, style=style, mode=mode)
-        assert glue(engine.prompts) == glue(honest.prompts), name
-        rows = rows_of(episodes, mode)
-        assert Provenance(tokenizer).violation(rows, episodes) is None, name
-        turns = episodes[0].turns
-        assert [turn.observation_text for turn in turns] == [
-            collector.codec.decode(turn.observation_ids) for turn in turns
-        ]
-        acted = [
-            token
-            for row in rows
-            for token, source in zip(row.completion_ids, row.sources, strict=True)
-            if source == Source.ACTION
-        ]
-        assert acted == [token for turn in turns for token in turn.action_ids], name
-        if mode == "window":
-            last = collector.codec.decode(engine.prompts[-1])
-            assert len(re.findall(r"^> ", last, re.MULTILINE)) == (2 if style == "compact" else 0), name
-            if style == "chat":
-                pairs = re.findall(
-                    r"\[Observation \d+: '.*?', Action \d+: ('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\]", last, re.DOTALL
-                )
-                assert len(pairs) == 2, name
+    with EnvironmentPool(experiment.environment, workers=1, timeout_s=60) as pool:
+        honest, _ = collected(experiment, pool, tasks[0], codec, "dance")
+        for name, action in FORGED.items():
+            prompts, episodes = collected(experiment, pool, tasks[0], codec, action)
+            assert glue(prompts) == glue(honest), name
+            rows, turns = rows_of(episodes, mode), episodes[0].turns
+            assert Provenance(tokenizer).violation(rows, episodes) is None, name
+            assert all(codec.decode(turn.observation_ids) == turn.observation_text for turn in turns), name
+            sources = [pair for row in rows for pair in zip(row.completion_ids, row.sources, strict=True)]
+            acted = [token for token, source in sources if source == Source.ACTION]
+            assert acted == [token for turn in turns for token in turn.action_ids], name
+            if mode == "window":
+                last = codec.decode(prompts[-1])
+                assert len(TURNS[style].findall(last)) == 2, name
