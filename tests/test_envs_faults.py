@@ -194,7 +194,7 @@ def test_what_is_told_never_holds_a_token_of_the_template(tokenizer, text):
 TURNS = {
     "compact": re.compile(r"^> ", re.MULTILINE),
     "chat": re.compile(
-        r"\[Observation \d+: '.*?', Action \d+: (?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\]", re.DOTALL
+        r"\[Observation \d+: '.*?', Action \d+: (?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\]", re.DOTALL | re.IGNORECASE
     ),
 }
 """A turn of the history in a windowed prompt: an honest reader's idea of it."""
