@@ -9,13 +9,18 @@ disturbs the pairs. The first pair warms up and is not counted. Printed are medi
 the engine, and the mean worker, were idle, and the ratio of episodes a second, in flight / lock-step, with a 95 %
 interval over the pairs (`paired.py`); and the same of the collector's processor seconds, in which neither waiting nor
 other work is: what it costs to play in flight. `--batch` is `execution.generation_batch`: in flight, twice as many
-episodes are begun.
+episodes are begun. `--wait 0.05` lets every step of ALFWorld wait besides, 50 ms in the mean and as long as chance (the
+exponential distribution) says, the same for both: what an environment behind a server is like.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
@@ -31,6 +36,24 @@ if TYPE_CHECKING:
 
 WAYS = {"lock-step": True, "in flight": False}
 """Name -> `rollout.deterministic`."""
+WAITING = """
+import itertools, random, time
+from paw_bench.envs.alfworld.definition import Alfworld
+
+numbers = itertools.count()
+
+class Waiting(Alfworld):
+    def make(self, config):
+        environment = super().make(config)
+        step, chance = environment.step, random.Random(next(numbers))
+        def waiting(action):
+            time.sleep(chance.expovariate(1 / {seconds}))
+            return step(action)
+        environment.step = waiting
+        return environment
+
+KIND = Waiting()
+"""
 
 
 def main() -> None:
@@ -40,7 +63,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batch", type=int, default=64, help="execution.generation_batch")
     parser.add_argument("--mode", choices=("window", "full"), default="window")
+    parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="that a step takes besides")
     options = parser.parse_args()
+    if options.wait:
+        install_waiting(options.wait)
+        options.overrides.append("environment.name=waiting")
     file = experiment(options.mode, options)
     execution = file.execution.model_copy(
         update={"environment_workers": options.workers, "generation_batch": options.batch}
@@ -48,6 +75,18 @@ def main() -> None:
     found = play(RunConfig(experiment=file.resolve("none", {}), execution=execution), pairs=options.pairs)
     algorithm = file.resolve("none", {}).algorithm
     report(found, algorithm.groups * algorithm.group_size, f"{options.workers} workers, batch {options.batch}")
+
+
+def install_waiting(seconds: float) -> None:
+    """Make the environment `waiting` known to this process and to the workers that it starts, as a package would."""
+    folder = Path(tempfile.mkdtemp())
+    (folder / "waiting.py").write_text(WAITING.format(seconds=seconds))
+    metadata = folder / "waiting-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: waiting\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[paw_bench.envs]\nwaiting = waiting:KIND\n")
+    sys.path.insert(0, str(folder))
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
 
 
 def play(config: RunConfig, *, pairs: int) -> dict[str, list[tuple[Timing, float]]]:
