@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 EMBEDDED = ("embedded", "embedded-small", "embedded-signposts", "embedded-textworld", "embedded-search-qa")
-"""Names of the shipped models; `paw-bench warm-start` makes them."""
+"""Names of the shipped models; `paw-bench warm-start` makes them (`embedded-signposts`: `warm_start/signposts.py`)."""
 
 
 def locate(name: str) -> str:
