@@ -18,7 +18,7 @@ SOURCES = {
     "template": ("magenta", "glue of the chat template, lists, marks of cuts: never trained on"),
 }
 """Source -> (style in a terminal, what it means)."""
-_INDENT = 15
+_INDENT = 16
 """Columns before the text of a span in a terminal."""
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -43,7 +43,7 @@ def as_text(records: Sequence[Record]) -> Iterator[Text]:
             for span in row["spans"]:
                 if span["tokens"]:
                     said = _shown("".join(span["tokens"]), indent=_INDENT)
-                    yield Text(f"  {span['source']:<11}| ") + Text(said, style=SOURCES[span["source"]][0])
+                    yield Text(f"  {span['source']:<12}| ") + Text(said, style=SOURCES[span["source"]][0])
         yield Text()
 
 

@@ -18,7 +18,7 @@ def records(
 
     `episodes`: those of an update, of which `choose` takes up to three; with a reason `why`, those that it is about.
     """
-    chosen = [(why, episode) for episode in episodes] if why else choose(episodes)
+    chosen = [(why, episode) for episode in episodes] if why else _of_update(episodes)
     return [
         {
             "update": update,
@@ -33,6 +33,10 @@ def records(
         }
         for reason, episode in chosen
     ]
+
+
+def _of_update(episodes: list[Episode]) -> list[tuple[str, Episode]]:
+    return [(reason.replace("panel", "update"), episode) for reason, episode in choose(episodes)]
 
 
 def _spans(row: Row, codec: TurnCodec) -> list[dict[str, Any]]:
