@@ -12,9 +12,8 @@ ROOT = Path(__file__).parents[1]
 EXPERIMENT = """schema_version: 1
 scale: smoke
 base:
-  environment: {{ name: {name}, options: {{ {options}, train: 12, tune: 2, test: 4 }}, max_turns: 4 }}
-  context: {{ max_prompt_tokens: 2000, max_response_tokens: 8 }}
-  evaluation: {{ panel: test, games: 4, before: false }}
+  environment: {{ name: {name} }}
+  evaluation: {{ games: 4, before: false }}
   training: {{ updates: 1 }}
 arms: {{ paw: {{ world_model: paw }} }}
 seeds: [0]
@@ -22,9 +21,9 @@ seeds: [0]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "options"), [("webshop", "products: 160"), ("search_qa", "documents: 300")])
-def test_a_run_on_it_is_trained_evaluated_and_reported(tmp_path, name, options):
-    (tmp_path / "own.yaml").write_text(EXPERIMENT.format(name=name, options=options))
+@pytest.mark.parametrize("name", ["webshop", "search_qa", "textworld"])
+def test_a_run_on_it_is_trained_evaluated_and_reported(tmp_path, name):
+    (tmp_path / "own.yaml").write_text(EXPERIMENT.format(name=name))
     done = subprocess.run(
         [sys.executable, "-m", "paw_bench.cli", "sweep", "own.yaml", "--results", "out"],
         cwd=tmp_path,

@@ -14,6 +14,7 @@ from paw_bench.envs.textworld.demonstrator import Wanderer
 from paw_bench.envs.webshop.definition import WEBSHOP
 from paw_bench.envs.webshop.demonstrator import Shopper
 from paw_bench.errors import UserError
+from paw_bench.models import EMBEDDED
 from paw_bench.rollout.prompts import window_prompt
 from paw_bench.warm_start.demonstrations import play_demonstrations
 from paw_bench.warm_start.examples import examples_of, texts_of
@@ -118,7 +119,7 @@ def test_an_environment_without_a_demonstrator_says_so():
         Definition.demonstrator(WEBSHOP, EnvironmentConfig(name="webshop"), Task("a", "b", "0"), opening)
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if name != "embedded-small"])
+@pytest.mark.parametrize("name", [name for name in PRESETS if name in EMBEDDED and name != "embedded-small"])
 def test_scale_embedded_plays_what_the_start_was_made_for(name, tmp_path):
     preset = PRESETS[name]
     environment = preset.demonstrations.environment
