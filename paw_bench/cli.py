@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import paw_bench
-from paw_bench import cli_games
-from paw_bench.cli_options import AsJson, Overrides
-from paw_bench.cli_options import examples as _examples
+from paw_bench import cli_games, cli_models
+from paw_bench.cli_options import RESULTS, AsJson, Overrides, Results, Scale, examples
 from paw_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,9 +24,6 @@ app = typer.Typer(
     help="Run experiments on language agents that learn their world model: one YAML file in, a finished table out.",
 )
 
-Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder that holds the sweeps.")]
-RESULTS = Path("results/runs")
-Scale = Annotated[str | None, typer.Option("--scale", metavar="S", help="How big; instead of the file's own scale.")]
 Parallel = Annotated[
     int | None, typer.Option("--parallel", metavar="N", min=1, help="Runs at a time; else as many as the cores carry.")
 ]
@@ -62,7 +58,7 @@ def _global(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "paw-bench sweep experiments/quickstart.yaml --scale embedded",
         "paw-bench sweep experiments/ablations.yaml --scale embedded --dry-run",
         "paw-bench sweep experiments/quickstart.yaml --set 'seeds=[0, 1]'",
@@ -96,7 +92,7 @@ def sweep(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "paw-bench tune experiments/tune_paw.yaml --scale embedded --dry-run",
         "paw-bench tune experiments/tune_paw.yaml --scale smoke --trials 3",
         "paw-bench tune experiments/tune_paw.yaml --cluster slurm/h100.yaml --wait",
@@ -132,7 +128,7 @@ def tune(
     raise typer.Exit(cli_tune.tune(file, **asked, parallel=parallel))
 
 
-@app.command(epilog=_examples("paw-bench run results/runs/quickstart-embedded/runs/0123456789ab"))
+@app.command(epilog=examples("paw-bench run results/runs/quickstart-embedded/runs/0123456789ab"))
 def run(run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a planned run.")]) -> None:
     """Work on one run until it is done, from its last checkpoint on if there is one."""
     from paw_bench.store.run_directory import RunDirectory
@@ -155,7 +151,7 @@ def _run_attempt(directory: RunDirectory) -> None:
 
 
 @app.command(
-    epilog=_examples("paw-bench status", "paw-bench status quickstart-embedded", "paw-bench status quickstart --json")
+    epilog=examples("paw-bench status", "paw-bench status quickstart-embedded", "paw-bench status quickstart --json")
 )
 def status(
     sweep: Annotated[str | None, typer.Argument(metavar="SWEEP", help="Its folder or name (default: all).")] = None,
@@ -174,7 +170,7 @@ def status(
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run id (or its beginning), or folder of a run.")]
 
 
-@app.command(epilog=_examples("paw-bench logs 0123456789ab", "paw-bench logs 0123 -f"))
+@app.command(epilog=examples("paw-bench logs 0123456789ab", "paw-bench logs 0123 -f"))
 def logs(
     run: RunName,
     *,
@@ -187,7 +183,7 @@ def logs(
     cli_cluster.logs(run, follow=follow, results=results)
 
 
-@app.command(epilog=_examples("paw-bench why 0123456789ab"))
+@app.command(epilog=examples("paw-bench why 0123456789ab"))
 def why(run: RunName, *, results: Results = RESULTS) -> None:
     """Tell a run's whole history: jobs, attempts, nodes, signals, reasons."""
     from paw_bench import cli_cluster
@@ -195,7 +191,7 @@ def why(run: RunName, *, results: Results = RESULTS) -> None:
     cli_cluster.why(run, results=results)
 
 
-@app.command(epilog=_examples("paw-bench tokens 0123456789ab", "paw-bench tokens 0123 --episode 1 --html t.html"))
+@app.command(epilog=examples("paw-bench tokens 0123456789ab", "paw-bench tokens 0123 --episode 1 --html t.html"))
 def tokens(
     run: RunName,
     *,
@@ -210,7 +206,7 @@ def tokens(
     cli_tokens.show_tokens(run, attempt=attempt, episode=episode, html=html, results=results)
 
 
-@app.command(epilog=_examples("paw-bench cancel ablations", "paw-bench cancel 0123456789ab"))
+@app.command(epilog=examples("paw-bench cancel ablations", "paw-bench cancel 0123456789ab"))
 def cancel(
     which: Annotated[str, typer.Argument(metavar="SWEEP|RUN", help="A sweep's folder or name, or a run's id.")],
     *,
@@ -222,7 +218,7 @@ def cancel(
     cli_cluster.cancel(which, results=results)
 
 
-@app.command(epilog=_examples("paw-bench retry ablations --failed", "paw-bench retry 0123456789ab"))
+@app.command(epilog=examples("paw-bench retry ablations --failed", "paw-bench retry 0123456789ab"))
 def retry(
     which: Annotated[str, typer.Argument(metavar="SWEEP|RUN", help="A sweep's folder or name, or a run's id.")],
     *,
@@ -238,7 +234,7 @@ def retry(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "paw-bench doctor",
         "paw-bench doctor experiments/ablations.yaml --cluster slurm/h100.yaml",
         "paw-bench doctor --cluster slurm/h100.yaml --json",
@@ -283,7 +279,7 @@ def keep(sweep: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a 
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "paw-bench report ablations",
         "paw-bench report results/runs/ablations-embedded",
         "paw-bench report ablations --strict",
@@ -304,7 +300,7 @@ def report(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "paw-bench verify results/runs/ablations-embedded/report",
         "paw-bench verify ablations --json",
         "paw-bench verify paper/report --sweep ablations",
@@ -326,7 +322,7 @@ def verify(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         'paw-bench explain "paw, All" ablations',
         'paw-bench explain "paw, All against grpo" ablations',
         'paw-bench explain "paw, Perplexity after" ablations --json',
@@ -350,7 +346,7 @@ def explain(
 app.add_typer(cli_games.app, name="games")
 
 
-@app.command(epilog=_examples("paw-bench init my-experiments"))
+@app.command(epilog=examples("paw-bench init my-experiments"))
 def init(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="An empty or new folder.")]) -> None:
     """Copy the shipped experiments, scales and cluster profiles into an empty folder."""
     from paw_bench.config import resources
@@ -359,86 +355,7 @@ def init(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="An empty
         print(path)
 
 
-@app.command(
-    epilog=_examples(
-        "paw-bench play alfworld",
-        "paw-bench play alfworld --policy embedded --task pick_heat_then_place_in_recep --seed 1",
-        "paw-bench play webshop --policy oracle --json",
-        "paw-bench play alfworld --policy results/runs/quickstart-embedded/runs/0123456789ab",
-    )
-)
-def play(
-    environment: Annotated[str, typer.Argument(metavar="ENV", help="An installed environment, such as alfworld.")],
-    *,
-    task: Annotated[
-        str | None, typer.Option(metavar="T", help="A task's id or its beginning, or a task type (default: any).")
-    ] = None,
-    policy: Annotated[
-        str,
-        typer.Option(
-            metavar="P",
-            help="human, oracle, random, handcoded (alfworld), or a model: embedded, a folder, id, run, checkpoint.",
-        ),
-    ] = "human",
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another task that fits, and other noise.")] = 0,
-    scale: Scale = None,
-    overrides: Overrides = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show an episode turn by turn; where a model plays, how sure it was and how the world surprised it.
-
-    A model plays a group of episodes, as in training, of which the first is shown.
-    """
-    from paw_bench import cli_play
-
-    asked: dict[str, Any] = {"task": task, "policy": policy, "seed": seed, "scale": scale}
-    raise typer.Exit(cli_play.play(environment, **asked, overrides=overrides or (), as_json=as_json))
-
-
-@app.command(
-    "warm-start",
-    epilog=_examples(
-        "paw-bench warm-start embedded --output my-embedded", "paw-bench warm-start embedded-small --output my-small"
-    ),
-)
-def warm_start(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="embedded, embedded-small, or embedded-ENVIRONMENT.")],
-    *,
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make; its name then works as model.name.")],
-    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Training steps, at most.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="Seed of weights and batches.")] = None,
-    expert: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Whom to clone instead; ALFWorld has: handcoded.")
-    ] = None,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that play games.")] = 2,
-    threads: Annotated[int, typer.Option(metavar="N", min=1, help="CPU threads of torch.")] = 1,
-) -> None:
-    """Make an embedded model: play demonstrations, clone them, choose a checkpoint by the rule in its config."""
-    from paw_bench.config.schema import ExecutionConfig
-    from paw_bench.envs.definition import definition
-    from paw_bench.sweep.environment import ensure_environment
-    from paw_bench.warm_start import main as warm
-    from paw_bench.warm_start.presets import PRESETS
-
-    if model not in PRESETS:
-        raise UserError(f"warm-start: there is no model {model!r}", f"give one of: {', '.join(PRESETS)}")
-    ensure_environment(ExecutionConfig(threads=threads))
-    preset = PRESETS[model]
-    first = preset.training.candidates_from
-    if steps is not None and steps < first:
-        raise UserError(f"warm-start: --steps {steps} ends before the first candidate", f"give at least {first}")
-    experts = definition(preset.demonstrations.environment).experts()
-    if expert is not None and expert not in experts:
-        known = ", ".join(experts) or "there are none"
-        raise UserError(f"warm-start: no expert {expert!r} plays the games of {model}", f"known: {known}")
-    asked = {key: value for key, value in (("steps", steps), ("seed", seed)) if value is not None}
-    changed = {
-        "training": preset.training.model_copy(update=asked),
-        "demonstrations": preset.demonstrations.model_copy(update={"expert": expert}),
-    }
-    config = preset.model_copy(update=changed)
-    warm.warm_start(config, output, workers=workers, threads=threads)
-    print(f"made {output}; use it with: --set model.name={output}")
+app.add_typer(cli_models.app)
 
 
 if __name__ == "__main__":
