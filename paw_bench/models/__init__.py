@@ -12,7 +12,14 @@ from paw_bench.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-EMBEDDED = ("embedded", "embedded-small", "embedded-signposts", "embedded-textworld", "embedded-search-qa")
+EMBEDDED = (
+    "embedded",
+    "embedded-small",
+    "embedded-signposts",
+    "embedded-textworld",
+    "embedded-search-qa",
+    "embedded-webshop",
+)
 """Names of the shipped models; `paw-bench warm-start` makes them (`embedded-signposts`: `warm_start/signposts.py`)."""
 
 
