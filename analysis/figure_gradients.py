@@ -113,7 +113,8 @@ def _bars(axes: Axes, names: Names, rows: list[tuple[str, str, pd.DataFrame]]) -
             axes.plot(values, np.full(len(values), height), "o", gid=f"{gid}, seeds", **_SEEDS)
     tokens = 100 * np.mean(np.concatenate([own["weight"].to_numpy() for _, _, own in rows]))
     axes.axvline(tokens, gid="tokens", zorder=5, **_TOKENS)
-    axes.set(xlim=(0, min(100.0, 1.08 * max(longest, tokens))), xlabel="share of gradient on noisy tokens (%)")
+    # Observations without a name hold no noisy token at all: the axis then shows one percent.
+    axes.set(xlim=(0, min(100.0, 1.08 * max(longest, tokens, 1.0))), xlabel="share of gradient on noisy tokens (%)")
     names.label(axes)
 
 
