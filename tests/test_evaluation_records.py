@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from training_data import collect_from, label_logprobs, run_config, tiny_model, tiny_tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from paw_bench.config.schema import ContextConfig, PromptConfig
 from paw_bench.evaluation import samples
@@ -36,7 +37,7 @@ PIECES = [
 
 @pytest.fixture(scope="module")
 def codec() -> TurnCodec:
-    tokenizer = tiny_tokenizer()
+    tokenizer = tiny_tokenizer(PreTrainedTokenizerFast)
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}<end>{% endfor %}"
     return TurnCodec(tokenizer, PromptConfig(style="compact"), ContextConfig())
 

@@ -90,7 +90,9 @@ def test_a_killed_download_goes_on(root, server, signal_number):
     server.slow = True
     command = [sys.executable, "-m", "paw_bench.cli", "games", "download", "--url", server.address]
     environment = {**os.environ, "ALFWORLD_DATA": str(root)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell's background jobs ignore Ctrl-C, and so would what they start.
+    heeding = ["env", "--default-signal=INT", *command]
+    process = subprocess.Popen(heeding, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     part = root / ".downloads" / f"{GAMES}.part"
     while not part.exists() or part.stat().st_size < 20_000:
         assert process.poll() is None, process.stderr.read()

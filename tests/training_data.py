@@ -38,11 +38,11 @@ class Unread(PreTrainedTokenizerFast):
         return "text"
 
 
-def tiny_tokenizer() -> PreTrainedTokenizerFast:
+def tiny_tokenizer(kind: type[PreTrainedTokenizerFast] = Unread) -> PreTrainedTokenizerFast:
     words = {"<pad>": 0, "<end>": 1} | {f"w{number}": number for number in range(2, VOCABULARY)}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return Unread(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>", padding_side="left")
+    return kind(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>", padding_side="left")
 
 
 def tiny_model(seed: int = 0, layers: int = 1, spread: float = 0.3) -> Qwen2ForCausalLM:
