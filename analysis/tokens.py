@@ -8,7 +8,7 @@ from html import escape
 
 from rich.text import Text
 
-from analysis.files import printable
+from analysis.files import printable, printable_lines
 from paw_bench.store.jsonl import Record
 
 SOURCES = {
@@ -76,7 +76,7 @@ def _tokens(span: Record) -> Iterator[str]:
 
 def _shown(text: str, indent: int = 0) -> str:
     """The text with its line ends made visible, and nothing that a terminal would obey."""
-    return ("⏎\n" + " " * indent).join(printable(line) for line in text.split("\n"))
+    return printable_lines(text).replace("\n", "⏎\n" + " " * indent)
 
 
 def _title(record: Record) -> str:

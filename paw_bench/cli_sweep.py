@@ -53,20 +53,21 @@ def sweep(
     folder = sweep_path(planned, results)
     cost = predict(planned, sweep_path=folder, parallel=slots.count)
     document = plan_json(planned, cost)
+    before = sweep_status(SweepDirectory(folder)) if SweepDirectory(folder).exists() else []
     elsewhere = finished_elsewhere(planned, folder)
     if dry_run:
         if as_json:
-            power = power_json(planned, _states(folder))
+            power = power_json(planned, before)
             print(json.dumps(document | shared_json(elsewhere) | {"power": power}, indent=2))
         else:
-            lines = [*shared_lines(elsewhere), *power_report(planned, _states(folder))]
+            lines = [*shared_lines(elsewhere), *power_report(planned, before)]
             Console().print(describe_plan(planned, cost, lines))
         return 0
     missing = missing_requirements(planned)
     if missing:
         raise cannot_run_here(planned, missing)
     console = Console(stderr=as_json)
-    runs = announce(planned, cost, _states(folder), elsewhere, console)
+    runs = announce(planned, cost, before, elsewhere, console)
     require_budget(cost, runs, planned.file.limits, yes=yes, console=console)
     try:
         with Screen(console, planned.file.sweep_name) as screen:
@@ -85,10 +86,6 @@ def sweep(
         print(f"stopped; finished runs and checkpoints are kept. To go on: {again}", file=sys.stderr)
         return 130
     return conclude(planned, SweepDirectory(folder), statuses, console, as_json=as_json)
-
-
-def _states(folder: Path) -> list[RunStatus]:
-    return sweep_status(SweepDirectory(folder)) if SweepDirectory(folder).exists() else []
 
 
 def _mean_run(cost: CostPrediction) -> float | None:
