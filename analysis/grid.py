@@ -91,10 +91,14 @@ def text(grid: Grid, width: int = 100) -> str:
             table.add_column(Text(grid.columns[column]), justify="right" if column else "left", no_wrap=bool(column))
         for number, row in enumerate(grid.rows):
             if number in grid.headings:
-                table.add_row(Text(grid.headings[number], style="italic"))
+                table.add_row()
             table.add_row(*(Text(row[column]) for column in columns))
-        console.print(table)
-        console.print()
+        with console.capture() as printed:
+            console.print(table)
+        # A table of rich has no cell that spans columns, and a heading is often wider than the row names.
+        headings = iter(grid.headings[number] for number in sorted(grid.headings))
+        lines = [line if line.strip() else next(headings) for line in printed.get().splitlines()]
+        file.write("\n".join([*lines, "", ""]))
     for note in grid.notes:
         console.print(Text(note))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"

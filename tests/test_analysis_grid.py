@@ -81,6 +81,14 @@ def test_headings_stand_above_their_row() -> None:
     assert form.index("model=x") == next(i for i, line in enumerate(form) if line.startswith("b ")) - 1
 
 
+def test_a_heading_wider_than_the_row_names_is_whole_on_a_terminal() -> None:
+    wide = "environment.options.signs=map / model.name=embedded-small"
+    form = text(grid_of(("a", "1"), ("b", "2"), ("c", "3"), headings={0: wide, 2: "x"}), width=30).splitlines()
+    assert [line.split() for line in form if line and line[0] in "abcex"] == [
+        wide.split(), ["a", "1"], ["b", "2"], ["x"], ["c", "3"],
+    ]  # fmt: skip
+
+
 def test_a_row_of_the_wrong_length_is_a_bug() -> None:
     with pytest.raises(AssertionError):
         grid_of(("a",))
