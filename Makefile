@@ -9,7 +9,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 N ?= 40
 SEED ?= 1
 
-.PHONY: sweep test test-vllm lint reference release-check faults clean
+.PHONY: sweep test test-vllm lint reference report report-sums release-check faults clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,8 @@ help:
 	@echo "make test-vllm  install vLLM's CPU build beside all else (3 GB, AVX512 needed), then its tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make reference  docs/reference from the schema and the command line"
+	@echo "make report  the reports of the studies in results/embedded again, each compared with its recorded sums"
+	@echo "make report-sums  record those sums, once more runs of a study have been added"
 	@echo "make release-check  the wheel, installed outside of the checkout, runs the tutorial"
 	@echo "make faults  N=40 random faults over sweeps here and on a Slurm of its own (docs/faults.md)"
 
@@ -37,6 +39,21 @@ lint: $(VENV)/installed-test
 
 reference: $(VENV)/installed
 	$(BIN)/python docs/make_reference.py
+
+# The data of every table and figure; pictures depend on matplotlib's version and are not compared.
+STUDIES = $(patsubst %/sweep.json,%,$(wildcard results/embedded/*/sweep.json))
+DATA = *.csv *.md *.tex tables/* figures/*.csv
+
+report: $(VENV)/installed
+	@for study in $(STUDIES); do \
+	  $(BIN)/python -m analysis $$study && (cd $$study/report && sha256sum --quiet --check ../report.sha256) || exit 1; \
+	  echo "$$study: the data of every table and figure are as recorded"; echo; \
+	done
+
+report-sums: $(VENV)/installed
+	@for study in $(STUDIES); do \
+	  $(BIN)/python -m analysis $$study && (cd $$study/report && export LC_ALL=C && sha256sum $(DATA) >../report.sha256) || exit 1; \
+	done
 
 release-check: $(VENV)/installed-test
 	$(BIN)/python tests/release.py
