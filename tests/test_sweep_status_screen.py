@@ -29,6 +29,7 @@ def test_80_columns_hold_every_fact_of_a_run_with_an_axis() -> None:
     screen = shown([status(arm="paw + random selection", axes=axes, seed=41, **running)])
     for fact in ("00000000", "paw", "random", "Instruct", " 41 ", "running", "137/150", "100 %", "2 h 02 min left"):
         assert fact in screen
+    assert screen.split()[:4] == ["run", "arm", "name", "seed"]  # not model.name, which would fold the arms
     assert max(map(len, screen.splitlines())) <= 80
 
 

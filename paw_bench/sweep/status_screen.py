@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from paw_bench.config.keys import short_names
 from paw_bench.sweep.progress import STYLES, facts
 from paw_bench.sweep.status import RunStatus, State
 
@@ -22,6 +23,8 @@ _NAMED = 3
 _STATES: tuple[State, ...] = (
     "done", "running", "evaluating", "queued", "planned", "pruned", "failed", "interrupted", "preempted", "lost",
 )  # fmt: skip
+_FIXED = {"run", "seed", "update", "success", "time", "state", *_STATES}
+"""Columns that are never folded."""
 _ENDED = {"failed", "interrupted", "preempted", "lost"}
 
 
@@ -39,7 +42,7 @@ def status_screen(statuses: Sequence[RunStatus], *, every_run: bool) -> Renderab
 
 
 def _run_table(statuses: Sequence[RunStatus]) -> Table:
-    table = _table("run", "arm", *(statuses[0].axes if statuses else ()), "seed", "state", "update", "success", "time")
+    table = _table("run", "arm", *_axes(statuses), "seed", "state", "update", "success", "time")
     for status in statuses:
         update, success, left = facts(status)
         table.add_row(
@@ -62,7 +65,7 @@ def _arm_table(statuses: Sequence[RunStatus]) -> Table:
         arms[status.arm, *map(str, status.axes.values())].append(status)
     present = {status.state for status in statuses}
     states = [state for state in _STATES if state in present]
-    table = _table("arm", *statuses[0].axes, *states, "success")
+    table = _table("arm", *_axes(statuses), *states, "success")
     for place, runs in arms.items():
         count = Counter(run.state for run in runs)
         done = [run.success for run in runs if run.state == "done" and run.success is not None]
@@ -85,17 +88,21 @@ def _reasons(statuses: Sequence[RunStatus]) -> list[Text]:
     return [Text(), *lines] if lines else []
 
 
+def _axes(statuses: Sequence[RunStatus]) -> list[str]:
+    """The columns of the axes."""
+    return list(short_names(statuses[0].axes, taken=("arm", *_FIXED)).values()) if statuses else []
+
+
 def _table(*columns: str) -> Table:
     """Arms and axis values are folded where the terminal is narrow, numbers never."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    fixed = {"run", "seed", "update", "success", "time", *_STATES, "state"}
     for column in columns:
         numeric = column == "seed" or column in _STATES
         table.add_column(
             column,
-            no_wrap=column in fixed,
+            no_wrap=column in _FIXED,
             overflow="fold",
-            min_width=None if column in fixed else 6,
+            min_width=None if column in _FIXED else 6,
             justify="right" if numeric else "left",
         )
     return table

@@ -23,10 +23,11 @@ from optuna.trial import FrozenTrial, TrialState
 import analysis
 from analysis.drawing import legend
 from analysis.palette import Look, lighter, looks
+from paw_bench.config.keys import short_names
 from paw_bench.store.atomic import writing
 from paw_bench.tune.space import Parameter
 from paw_bench.tune.study_plan import StudyPlan
-from paw_bench.tune.table import searched, short_names, shown
+from paw_bench.tune.table import searched, shown
 from paw_bench.tune.trials import ArmStudy
 
 _STYLE = Path(analysis.__file__).with_name("paw_bench.mplstyle")

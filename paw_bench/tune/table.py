@@ -9,6 +9,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from paw_bench.config.keys import short_names
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.tune.study_plan import StudyPlan
 from paw_bench.tune.summary import ArmSummary
@@ -72,17 +73,6 @@ def trials_csv(plan: StudyPlan, arms: Sequence[ArmStudy]) -> str:
 def searched(plan: StudyPlan) -> list[str]:
     """Every key that some arm searches, in the order of the file."""
     return list(dict.fromkeys(each.key for space in plan.study.spaces.values() for each in space.parameters))
-
-
-def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Key -> its last part, or as many parts as tell it from the others."""
-    names = {}
-    for key in keys:
-        parts = key.split(".")
-        tails = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
-        others = [f".{other}" for other in keys if other != key]
-        names[key] = next((tail for tail in tails if not any(each.endswith(f".{tail}") for each in others)), key)
-    return names
 
 
 def shown(value: Any) -> str:
