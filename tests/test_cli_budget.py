@@ -26,6 +26,7 @@ from paw_bench.sweep.status import RunStatus
 BUDGET = "budget: {{ gpu_hours: {}, core_hours: {} }}\n"
 SPEED = Speed(
     model="embedded",
+    environment="alfworld",
     device="cpu",
     max_turns=20,
     startup_seconds=3600.0,

@@ -20,6 +20,7 @@ SETTINGS = (
 TEXT = HEAD + SETTINGS + ARMS + "seeds: [0, 1, 2]\n"
 SPEED = Speed(
     model="embedded",
+    environment="alfworld",
     device="cpu",
     max_turns=20,
     startup_seconds=7,
@@ -75,6 +76,7 @@ def test_runs_of_different_length_fill_the_slots_in_order(tmp_path):
         Calibration(schema_version=1, entries=[]),
         Calibration(schema_version=1, entries=[SPEED.model_copy(update={"model": "other"})]),
         Calibration(schema_version=1, entries=[SPEED.model_copy(update={"device": "cuda"})]),
+        Calibration(schema_version=1, entries=[SPEED.model_copy(update={"environment": "webshop"})]),
         Calibration(schema_version=1, entries=[SPEED.model_copy(update={"training_seconds_per_episode": None})]),
         Calibration(schema_version=1, entries=[SPEED.model_copy(update={"evaluation_seconds_per_episode": None})]),
         Calibration(schema_version=1, entries=[SPEED.model_copy(update={"startup_seconds": None})]),
@@ -191,6 +193,6 @@ def test_the_shipped_calibration_reads_and_its_figures_are_measured_or_null():
 
 def test_a_bad_calibration_file_is_refused(tmp_path):
     path = tmp_path / "calibration.yaml"
-    path.write_text("schema_version: 1\nentries:\n  - { model: x, device: gpu }\n")
+    path.write_text("schema_version: 1\nentries:\n  - { model: x, environment: y, device: gpu }\n")
     with pytest.raises(ConfigError, match=r"calibration\.yaml:3: entries\[0\]\.device"):
         load_calibration(path)

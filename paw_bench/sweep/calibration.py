@@ -26,9 +26,10 @@ _NAME = "calibration.yaml"
 
 
 class Speed(Section):
-    """Measured speed of one model on one device; the file's head says how each figure is taken."""
+    """Measured speed of one model in one environment on one device; the file's head says how each figure is taken."""
 
     model: str
+    environment: str
     device: Literal["cpu", "cuda"]
     max_turns: PositiveInt
     startup_seconds: NonNegative | None
@@ -51,9 +52,9 @@ class Calibration(Section):
     entries: list[Speed]
 
     def speed(self, config: RunConfig) -> Speed | None:
-        """The entry for a run's model and device, or None."""
-        wanted = (config.experiment.model.name, config.execution.device)
-        return next((entry for entry in self.entries if (entry.model, entry.device) == wanted), None)
+        """The entry for a run's model, environment and device, or None."""
+        wanted = (config.experiment.model.name, config.experiment.environment.name, config.execution.device)
+        return next((each for each in self.entries if (each.model, each.environment, each.device) == wanted), None)
 
 
 @cache
