@@ -102,7 +102,7 @@ def _write(results: Results, folder: Path, width: int) -> str:
         _text(folder / name, content)
     drawn = sorted(folder.glob("figures/*"))
     _text(folder / SUMS, "".join(f"{sha256_of(path)}  {path.name}\n" for path in drawn))
-    return _for_terminal(results, grids["table"], width)
+    return _for_terminal(results, grids, width)
 
 
 def data(results: Results) -> tuple[dict[str, grid.Grid], dict[str, str]]:
@@ -188,8 +188,10 @@ def _beside(grids: dict[str, grid.Grid]) -> dict[str, str]:
     return {name: grid.markdown(found[name]) for name in sorted(found, key=lambda name: name not in OPEN)}
 
 
-def _for_terminal(results: Results, ablation: grid.Grid, width: int) -> str:
-    lines = [grid.text(ablation, width)]
+def _for_terminal(results: Results, grids: dict[str, grid.Grid], width: int) -> str:
+    lines = [grid.text(grids["table"], width)]
+    between = tables.between_arms(grids["comparisons"], results.reference)
+    lines += [grid.text(between, width)] if between else []
     open_runs = results.runs[results.runs["planned"] & (results.runs["status"] != "done")]
     for run in open_runs.to_dict("records"):
         where = f" [{run['condition']}]" if run["condition"] else ""

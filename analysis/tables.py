@@ -110,6 +110,25 @@ def comparison_table(results: Results, comparisons: pd.DataFrame) -> Grid:
     return Grid("comparisons", f"{results.name}: comparisons", columns, tuple(rows), notes, headings, wide=True)
 
 
+def between_arms(comparisons: Grid, reference: str) -> Grid | None:
+    """The rows of the table of comparisons that the ablation table cannot show, in short; None where there are none."""
+    shown = [comparisons.columns.index(column) for column in ("Arm", "Against", "Difference", "Verdict")]
+    rows: list[tuple[str, ...]] = []
+    headings: dict[int, str] = {}
+    heading = block = ""
+    for place, row in enumerate(comparisons.rows):
+        heading = comparisons.headings.get(place, heading)
+        if row[shown[1]] == reference:
+            continue
+        if heading != block:
+            block = headings[len(rows)] = heading
+        rows.append(tuple(row[column] for column in shown))
+    if not rows:
+        return None
+    columns = tuple(comparisons.columns[column] for column in shown)
+    return Grid("between_arms", "Planned comparisons with other arms:", columns, tuple(rows), headings=headings)
+
+
 def _ablation_notes(results: Results, cells: pd.DataFrame, comparisons: pd.DataFrame) -> Iterable[str]:
     done, planned = results.done(), int(results.runs["planned"].sum())
     if len(done) < planned:

@@ -15,6 +15,7 @@ from scipy import optimize, stats
 
 from analysis import cells, grid, run_tables, tables
 from analysis.load import load
+from analysis.report import build
 
 GOLDEN = Path(__file__).parent / "golden" / "analysis"
 SPECIAL = "paw_$5|100% & #1 {x}~^\\ <b>*y*"
@@ -193,6 +194,17 @@ def test_comparisons_of_the_plan_that_leave_out_the_reference_stand_in_their_own
     assert cell(table, "paw", "Verdict") == "not planned"
     words = tables.comparison_table(results, compared)
     assert [row[:2] for row in words.rows] == [("paw with shuffled observations", "paw")]
+    between = tables.between_arms(words, results.reference)
+    assert between is not None
+    assert between.rows == tuple((row[0], row[1], row[2], row[9]) for row in words.rows)
+    terminal = build(sweep.path).text.partition("Planned comparisons with other arms:")[2]
+    assert "paw with shuffled observations paw" in " ".join(terminal.split())
+
+
+def test_comparisons_with_the_reference_stand_in_the_ablation_table_alone(tmp_path: Path) -> None:
+    results = load(Sweep(tmp_path, seeds=(0, 1, 2), updates=2, games=60).finish().path)
+    words = tables.comparison_table(results, cells.comparisons(results))
+    assert tables.between_arms(words, results.reference) is None
 
 
 def test_no_comparison_at_all(tmp_path: Path) -> None:
