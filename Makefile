@@ -40,9 +40,9 @@ lint: $(VENV)/installed-test
 reference: $(VENV)/installed
 	$(BIN)/python docs/make_reference.py
 
-# The data of every table and figure; pictures depend on matplotlib's version and are not compared.
+# The data of every table and figure; pictures, and the pages that show them, depend on matplotlib's version.
 STUDIES = $(patsubst %/sweep.json,%,$(wildcard results/embedded/*/sweep.json))
-DATA = *.csv *.md *.tex tables/* figures/*.csv
+DATA = *.csv comparisons.md cost.md runs.md table.md world_model.md *.tex tables/* figures/*.csv
 
 report: $(VENV)/installed
 	@for study in $(STUDIES); do \
