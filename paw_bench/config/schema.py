@@ -65,7 +65,7 @@ class EnvironmentConfig(Section):
     """The keys of any other environment; each has its own (`docs/environments.md`). Defaults are filled in."""
     max_turns: PositiveInt = 50
     success_reward: Positive = 10.0
-    """Reward of the winning step; every other step gives 0 (paw.md section 3). Also R_max by default."""
+    """Reward of the winning step; every other step gives 0 (the paper's). Also R_max by default."""
     invalid_action: Literal["format", "admissible"] = "format"
     """`format`: an action is valid when its tags are there (the paper); `admissible`: when the environment lists it."""
     invalid_action_penalty: NonNegative = 0.1

@@ -1,4 +1,4 @@
-"""The sections of the world-model term (paw.md section 2)."""
+"""The sections of the world-model term (docs/method.md)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from paw_bench.config.section import (
 
 
 class SelectionConfig(Section):
-    """Which transitions the world-model loss covers (paw.md section 2)."""
+    """Which transitions the world-model loss covers (docs/method.md)."""
 
     score: Literal["entropy", "sampled", "surprisal", "random", "none"] = "entropy"
     alpha: PositiveFraction = 0.75
