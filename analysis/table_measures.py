@@ -99,7 +99,8 @@ def sensitivity(results: Results, cells: pd.DataFrame, compared: pd.DataFrame) -
     """Success under each value of every number that alone differs: an axis, or a key of a family of arms."""
     after = cells[(cells["phase"] == "after") & (cells["task_type"] == ALL)]
     found = {(row["condition"], row["arm"]): row for row in after.to_dict("records") if row["n"]}
-    pairs = {(row["condition"], row["arm"]): row for row in compared.to_dict("records")}
+    against_reference = compared[compared["reference"] == results.reference].to_dict("records")
+    pairs = {(row["condition"], row["arm"]): row for row in against_reference}
     doubts: list[str] = []
     rows: list[tuple[str, ...]] = []
     runs: list[tuple[str, ...]] = []

@@ -237,6 +237,21 @@ def test_a_family_of_arms_is_a_sensitivity_sweep(tmp_path: Path) -> None:
     assert [row[:2] for row in table.rows] == [("0.2", "paw"), ("0.5", "paw 0.5")]
 
 
+def test_the_sensitivity_table_holds_no_comparison_with_another_arm_than_the_reference(tmp_path: Path) -> None:
+    key = "world_model.loss.rho"
+    on = {"world_model.enabled": {"base": False, "arm": True}}
+    changes = {"grpo": {}, "paw": on, "paw 0.5": {**on, key: {"base": 0.2, "arm": 0.5}}}
+    pairs = [["paw", "grpo"], ["paw", "paw 0.5"]]
+    sweep = Sweep(tmp_path, arms=tuple(changes), seeds=(0, 1), updates=2, games=12, changes=changes, comparisons=pairs)
+    for arm, won in zip(changes, (3, 6, 12), strict=True):
+        for seed in (0, 1):
+            sweep.done(arm, seed, wins={"after": [int(game < won) for game in range(12)]})
+    table = table_files.grids(*of(sweep))["sensitivity"]
+    place = table.columns.index("Against grpo")
+    assert rows(table)["0.2"][place].value == pytest.approx(25.0)
+    assert rows(table)["0.5"][place] == "—", "no comparison of it with grpo is planned"
+
+
 @pytest.mark.parametrize("name", ["main", "overhead", "variance"])
 def test_csv_holds_what_the_words_say(everything: dict[str, Grid], name: str) -> None:
     grid = everything[name]
