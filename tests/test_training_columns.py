@@ -184,6 +184,16 @@ def test_only_the_first_tokens_of_a_capped_observation_are_targets(episodes, lim
     assert [len(row.completion_ids) for row in cut] == [3 + length for length in lengths]
 
 
+def test_a_replaced_observation_leaves_nothing_of_one_that_was_cut():
+    cut, whole = turn(0.1, 3, 0.0), turn(0.2, 2, 0.0)
+    cut.closing_ids, cut.unread_tokens = [8, 9], 5
+    rows = rows_of([Episode("task", "pick", 0, 0, 0, [cut, whole])], "window")
+    first, second = replace_targets(rows, "random_tokens", vocabulary=[99], seed=0, update=1)
+    assert first.completion_ids == [4, 5, 6, 99, 99, 99]
+    assert first.sources == [Source.ACTION] * 2 + [Source.TEMPLATE] + [Source.OBSERVATION] * 3
+    assert second.completion_ids == [4, 5, 6, 99, 99]
+
+
 @given(updates())
 def test_inverse_dynamics_weighs_the_actions_as_it_does_the_observations(episodes):
     """Each selected transition has one total weight, spread over its observation and again over its action."""

@@ -217,8 +217,11 @@ def _of(row: Row, source: Source) -> list[int]:
 
 
 def _with_observation(row: Row, observation: list[int]) -> Row:
-    """A windowed row (action, separator, observation) that ends in another observation."""
-    kept = sum(source != Source.OBSERVATION for source in row.sources)
+    """A windowed row (action, separator, observation) that ends in another observation.
+
+    The mark behind an observation that had no room goes with it.
+    """
+    kept = row.sources.index(Source.OBSERVATION) if Source.OBSERVATION in row.sources else len(row.sources)
     added = len(observation)
     return replace(
         row,
