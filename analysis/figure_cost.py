@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from analysis.costs import update_costs
 from analysis.drawing import Names, by_arm, dots
 from analysis.figure_subject import Subject
 from analysis.palette import lighter
@@ -24,21 +25,17 @@ def cost(subject: Subject) -> Figure | None:
     Beside each bar: its length, and how far it is from the reference arm's.
     """
     results = subject.results
-    metrics = subject.finished("metrics")
-    metrics = metrics.assign(
-        rest=metrics["seconds.total"] - metrics["seconds.rollout"] - metrics["seconds.train"],
-        rollout=metrics["seconds.rollout"],
-        train=metrics["seconds.train"],
-        total=metrics["seconds.total"],
-        memory=metrics["peak_memory_mb"] / 1024,
+    costs = update_costs(subject.finished("metrics")).sort_values(["arm", "seed"])
+    runs = costs.assign(
+        rest=costs["seconds.total"] - costs["seconds.rollout"] - costs["seconds.train"],
+        rollout=costs["seconds.rollout"],
+        train=costs["seconds.train"],
+        total=costs["seconds.total"],
+        memory=costs["peak_memory_mb"] / 1024,
     )
-    names_of = [name for name, _ in _PARTS]
-    runs = metrics.groupby(["arm", "seed"])[[*names_of, "total"]].mean()
-    runs["memory"] = metrics.groupby(["arm", "seed"])["memory"].max()
     panels = [column for column in ("total", "memory") if runs[column].notna().any()]
     if not panels:
         return None
-    runs = runs.reset_index()
     arms = [arm for arm, _ in by_arm(runs, results.arms)]
     names = Names.of(arms, 0.85 * subject.width)
     figure = subject.figure(0.85 + names.height(1.5))

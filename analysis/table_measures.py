@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import honesty
+from analysis.costs import update_costs
 from analysis.grid import Grid
 from analysis.load import Results
 from analysis.published import lookup, model_of, warning
@@ -21,12 +22,15 @@ from analysis.table_variance import variance
 from analysis.words import NOTHING, number
 
 MISSING = Cell(NOTHING, math.nan)
+_GIGABYTES = 2**20 / 1e9
+"""Of a MiB."""
 
 
 def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
     """Time and memory of an update with the world-model term, against the bare algorithm on the same seeds."""
     origins, doubts = honesty.Origins(results), []
-    of = cache(partial(_by_seed, results))
+    finished = results.metrics[results.metrics["run_id"].isin(results.done()["run_id"])]
+    of = cache(partial(_by_seed, update_costs(finished)))
     rows: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
     used: list[Setting] = []
@@ -53,7 +57,7 @@ def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
             _ratio(of(setting, column), of(bare, column), marks=marks) for column in ("seconds.total", "seconds.train")
         )
         own, other = (of(part, "peak_memory_mb") for part in (setting, bare))
-        memory = t_interval([own[seed] / 1000 - other[seed] / 1000 for seed in own if seed in other])
+        memory = t_interval([(own[seed] - other[seed]) * _GIGABYTES for seed in own if seed in other])
         paper = [
             lookup(
                 model_of(setting.model, setting.benchmark),
@@ -84,7 +88,9 @@ def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
         "Seconds an update (mean over a run's updates) and peak memory in GB, mean over seeds ± half-width of the 95 % "
         "t interval. Overhead: ratio to the bare algorithm on the same seed in percent, with the t interval of its "
         "logarithm. Episodes differ between arms, and an arm that wins sooner plays fewer turns: these ratios are of "
-        "whole runs, not of the term alone.",
+        "whole runs, not of the term alone. Updates that measured the gradients of both losses apart do not count. The "
+        "bare algorithm's rows hold the next observation too, to be measured: what its tokens cost in a forward and a "
+        "backward pass is on both sides.",
         marks_note(doubts),
     )
     columns = (
@@ -153,10 +159,10 @@ BySeed = dict[int, float]
 """Seed -> its value, seeds in ascending order."""
 
 
-def _by_seed(results: Results, setting: Setting, column: str) -> BySeed:
-    """Mean over a run's updates; runs that did not record it are left out."""
-    means = results.run_means(setting.condition, setting.arm)
-    pairs = sorted(zip(means["seed"].tolist(), means[column].tolist(), strict=True))
+def _by_seed(costs: pd.DataFrame, setting: Setting, column: str) -> BySeed:
+    """That column of the setting's runs; those that did not record it are left out."""
+    own = costs[(costs["condition"] == setting.condition) & (costs["arm"] == setting.arm)]
+    pairs = sorted(zip(own["seed"].tolist(), own[column].tolist(), strict=True))
     return {seed: value for seed, value in pairs if not math.isnan(value)}
 
 

@@ -132,7 +132,10 @@ def between_arms(comparisons: Grid, reference: str) -> Grid | None:
 def _ablation_notes(results: Results, cells: pd.DataFrame, comparisons: pd.DataFrame) -> Iterable[str]:
     done, planned = results.done(), int(results.runs["planned"].sum())
     if len(done) < planned:
-        yield f"PARTIAL: {len(done)} of {planned} planned runs are finished."
+        yield f"PARTIAL: {len(done)} of {planned} planned runs are finished; what is resolved now may not stay so."
+    failed = results.runs[results.runs["planned"] & (results.runs["status"] == "failed")].to_dict("records")
+    if failed:
+        yield f"Failed runs are in no mean, which can flatter their arms: {'; '.join(map(_failure, failed))}."
     evaluated = results.evaluation[results.evaluation["run_id"].isin(done["run_id"])]
     evaluated = evaluated[(evaluated["phase"] == "after") & (evaluated["task_type"] == ALL)]
     panels = evaluated[["panel", "panel_hash", "games"]].drop_duplicates()
@@ -167,6 +170,12 @@ def _ablation_notes(results: Results, cells: pd.DataFrame, comparisons: pd.DataF
             + ", ".join(commit[:10] + ("+" if commit.endswith("+") else "") for commit in commits)
             + (" (+: with uncommitted changes)." if any(commit.endswith("+") for commit in commits) else ".")
         )
+
+
+def _failure(run: Row) -> str:
+    where = f" [{run['condition']}]" if run["condition"] else ""
+    why = f" ({run['reason'].partition(':')[0]})" if run["reason"] else ""
+    return f"{run['arm']}{where} seed {run['seed']}{why}"
 
 
 def _methods(comparisons: pd.DataFrame) -> str:

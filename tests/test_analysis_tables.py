@@ -150,7 +150,7 @@ def test_a_sweep_that_has_not_begun_is_a_table_of_gaps(tmp_path: Path) -> None:
     for row in table.rows:
         assert set(row[1:]) <= {"—", "reference", "", "0/2"}
     assert not compared["resolved"].any()
-    assert "PARTIAL: 0 of 6 planned runs are finished." in table.notes
+    assert table.notes[0].startswith("PARTIAL: 0 of 6 planned runs are finished")
     assert "Procedural" not in " ".join(table.notes)
 
 
@@ -205,6 +205,13 @@ def test_comparisons_with_the_reference_stand_in_the_ablation_table_alone(tmp_pa
     results = load(Sweep(tmp_path, seeds=(0, 1, 2), updates=2, games=60).finish().path)
     words = tables.comparison_table(results, cells.comparisons(results))
     assert tables.between_arms(words, results.reference) is None
+
+
+def test_failed_runs_are_named_below_the_table_that_leaves_them_out(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, arms=("grpo", "paw"), seeds=(0, 1), updates=2, games=12).finish(skip=[("paw", 1)])
+    sweep.failed("paw", 1, "PolicyCollapsed: no success in updates 3 to 7")
+    *_, table = built(sweep)
+    assert "Failed runs are in no mean, which can flatter their arms: paw seed 1 (PolicyCollapsed)." in table.notes
 
 
 def test_no_comparison_at_all(tmp_path: Path) -> None:
