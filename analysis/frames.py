@@ -85,9 +85,9 @@ METRICS: Columns = {
             *("episodes", "success", "reward", "penalty", "turns", "accepted_share", "valid_share"),
             *("loss", "rl_loss", "kl", "entropy", "clip_ratio", "grad_norm", "learning_rate", "logprob_gap", "rows"),
             *("tokens.prompt", "tokens.action", "tokens.observation", "tokens.template"),
-            *("seconds.rollout", "seconds.generate", "seconds.environment", "seconds.train", "seconds.checkpoint"),
+            *("seconds.rollout", "seconds.generate", "seconds.environment", "seconds.train"),
             *("seconds.total", "peak_memory_mb", "device_seconds", "redone_episodes"),
-            *("wm.weight", "wm.loss", "wm.lambda_mean", "wm.selected_share", "wm.clipped_share", "wm.accuracy"),
+            *("wm.weight", "wm.loss", "wm.lambda_mean", "wm.selected_share", "wm.clipped_share"),
             *("wm.perplexity", "time"),
         ),
         "float64",
@@ -161,7 +161,7 @@ _SHARES: tuple[str, ...] = (
     "clip_ratio",
     "accuracy",
 )
-_SHARES += ("score", "loss_mae", "wm.selected_share", "wm.clipped_share", "wm.accuracy")
+_SHARES += ("score", "loss_mae", "wm.selected_share", "wm.clipped_share")
 _SHARES += ("above", "upto", "rho", "edges", "weight", "ce", "mae", "cmae")
 _COUNTS: tuple[str, ...] = (
     "updates",
@@ -184,7 +184,7 @@ _SIZES: tuple[str, ...] = (
     "started",
 )
 _SIZES += ("published", "time", "seconds.rollout", "seconds.generate", "seconds.environment", "seconds.train")
-_SIZES += ("seconds.checkpoint", "seconds.total", "device_seconds", "peak_memory_mb", "entropy", "grad_norm")
+_SIZES += ("seconds.total", "device_seconds", "peak_memory_mb", "entropy", "grad_norm")
 _SIZES += ("learning_rate", "logprob_gap", "temperature", "nll", "perplexity", "wm.weight", "wm.loss")
 _SIZES += ("wm.lambda_mean", "wm.perplexity")
 LIMITS: Mapping[str, float] = {**dict.fromkeys(_SHARES, 1.0), **dict.fromkeys((*_COUNTS, *_SIZES), math.inf)}

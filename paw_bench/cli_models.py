@@ -56,7 +56,9 @@ def play(
     ),
 )
 def warm_start(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="embedded, embedded-small, or embedded-ENVIRONMENT.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="embedded, or embedded-SUFFIX: small, search-qa, textworld, webshop.")
+    ],
     *,
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make; its name then works as model.name.")],
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Training steps, at most.")] = None,
