@@ -43,6 +43,7 @@ RUNS: Columns = {
     "code": "str",
     "packages": "str",
     "devices": "str",
+    "execution": "str",
     "resumed": "str",
     "result_sha256": "str",
 }
@@ -55,11 +56,12 @@ RUNS: Columns = {
 its start to its last sign of life, start-up and lost work included; `seconds_predicted` stands for the latter.
 `started`, `published`: unix seconds of the first attempt's start and of the result. `games_source`: `procedural`,
 `data` or `generated`. `commits`: git commits of the attempts, space-separated, with `+` appended where the tree held
-uncommitted changes. `code`, `packages`, `devices`: what the attempts ran whose work stands (those that left a
-checkpoint or an evaluation, and the last), each form once: git commits, with `+` and the start of the diff's hash where
-there were uncommitted changes (space-separated); versions of python and the packages, and device names (separated by
-` | `). An attempt that recorded none counts as `unknown`. `resumed`: what differs between these attempts, as keys of
-their provenance. Each axis adds a column with its dotted key and its value as text.
+uncommitted changes. `code`, `packages`, `devices`, `execution`: what the attempts ran whose work stands (those that
+left a checkpoint or an evaluation, and the last), each form once: git commits, with `+` and the start of the diff's
+hash where there were uncommitted changes (space-separated); versions of python and the packages, device names, and what
+of the execution touches the numerics (separated by ` | `). An attempt that recorded none counts as `unknown`.
+`resumed`: what differs between these attempts, as keys of their provenance. Each axis adds a column with its dotted key
+and its value as text.
 """
 
 EVALUATION: Columns = {

@@ -163,6 +163,7 @@ _LATEX = {
     "‖": r"$^\Vert$",
     "◊": r"$^\diamond$",
     "⋆": r"$^\star$",
+    "⊗": r"$^\otimes$",
 }
 
 

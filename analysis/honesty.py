@@ -30,17 +30,18 @@ MISSING = Mark("◦", "missing seeds", "fewer seeds than planned")
 GAMES = Mark("§", "mixed panels", "seeds evaluated on different games")
 CODE = Mark("‖", "mixed code", "seeds run with different code or packages, or with code that was not recorded")
 DIRTY = Mark("◊", "uncommitted changes", "code with changes that no commit holds")
-RESUMED = Mark("⋆", "resumed with differences", "a run that was resumed with other code, packages or device")
-MARKS = (MISSING, GAMES, CODE, DIRTY, RESUMED)
+EXECUTION = Mark("⊗", "mixed execution", "seeds run on other devices, or in other micro-batches, engine or processes")
+RESUMED = Mark("⋆", "resumed with differences", "a run that was resumed with other code, packages, device or execution")
+MARKS = (MISSING, GAMES, CODE, DIRTY, EXECUTION, RESUMED)
 
 
 class Origins:
     """What the runs of a sweep were made with, by run id."""
 
     def __init__(self, results: Results) -> None:
-        columns = ("run_id", "code", "packages", "resumed")
+        columns = ("run_id", "code", "packages", "devices", "execution", "resumed")
         rows = zip(*(results.runs[name].tolist() for name in columns), strict=True)
-        self._runs = {run_id: (code, packages, resumed) for run_id, code, packages, resumed in rows}
+        self._runs = {run_id: origin for run_id, *origin in rows}
 
     def marks(self, run_ids: Iterable[str], *, planned: int, mixed_games: bool) -> str:
         """The names of the marks that a number from these runs carries, separated by `; `.
@@ -51,12 +52,13 @@ class Origins:
         runs = [self._runs[run_id] for run_id in run_ids]
         if not runs:
             return ""
-        origins = {(code, packages) for code, packages, _ in runs}
+        origins = {(code, packages) for code, packages, *_ in runs}
         stands = {
             MISSING: len(runs) < planned,
             GAMES: mixed_games,
             CODE: len(origins) > 1 or any(UNKNOWN in code.split() for code, _ in origins),
             DIRTY: any("+" in code for code, _ in origins),
+            EXECUTION: len({(devices, execution) for *_, devices, execution, _ in runs}) > 1,
             RESUMED: any(resumed for *_, resumed in runs),
         }
         return "; ".join(mark.name for mark in MARKS if stands[mark])
@@ -94,6 +96,7 @@ def objections(results: Results) -> list[str]:
             found += [f"{CODE.name}: not recorded for {_seeds(unknown)}"] if unknown else []
             dirty = [run for run in done.to_dict("records") if "+" in run["code"]]
             found += [f"{DIRTY.name}: {_seeds(dirty)}"] if dirty else []
+            found += _different(EXECUTION, done, lambda run: f"{run['execution']} on {run['devices']}")
             found += [
                 f"{RESUMED.name}: seed {run['seed']} ({run['run_id']}): {run['resumed']}"
                 for run in done.to_dict("records")

@@ -237,6 +237,6 @@ def _unplanned(sweep: SweepDirectory, planned: list[Record], axes: Iterable[str]
             continue
         row = {"run_id": name, "arm": "", "condition": "", "seed": -1, "planned": False}
         row |= {"status": "not planned", "reason": "", **dict.fromkeys(axes, "")}
-        row |= dict.fromkeys(("games_source", "commits", "code", "packages", "devices", "resumed"), "")
+        row |= dict.fromkeys(("games_source", "commits", "code", "packages", "devices", "execution", "resumed"), "")
         rows.append(row | {"result_sha256": ""})
     return rows, problems

@@ -1,4 +1,4 @@
-"""What a run's numbers were made with: the code, packages and devices of the attempts whose work stands."""
+"""What a run's numbers were made with: code, packages, devices and settings of execution of the attempts that stand."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from paw_bench.store.run_directory import RunDirectory
 UNKNOWN = "unknown"
 """Stands for what an attempt did not record."""
 
+_NUMERICS = ("processes", "threads", "micro_batch_rows", "generation_batch", "gradient_checkpointing")
+"""Keys of `execution` that may change the last digits of a run's numbers; they are no part of its id."""
 _LEAVES_WORK = frozenset({"checkpoint", "evaluation"})
 """Events after which an attempt's work is gone on with; without one of them a later attempt begins again."""
 
 
 def origin(directory: RunDirectory, events: Iterable[Record]) -> tuple[Row, list[str]]:
-    """The columns commits, code, packages, devices and resumed of `analysis.frames.RUNS`, and a line for each problem.
+    """The columns commits, code, packages, devices, execution and resumed of `analysis.frames.RUNS`, and the problems.
 
     A provenance that is missing or cannot be read makes the origin unknown; the run's numbers stand on other files.
     """
@@ -46,12 +48,13 @@ def origin(directory: RunDirectory, events: Iterable[Record]) -> tuple[Row, list
         "code": " ".join(dict.fromkeys(attempt["code"] for attempt in stands or [_NOTHING])),
         "packages": " | ".join(dict.fromkeys(_words(attempt["packages"]) for attempt in stands or [_NOTHING])),
         "devices": " | ".join(dict.fromkeys(attempt["device"] for attempt in stands or [_NOTHING])),
+        "execution": " | ".join(dict.fromkeys(attempt["execution"] for attempt in stands or [_NOTHING])),
         "resumed": ", ".join(_differences(stands)),
     }
     return row, problems
 
 
-_NOTHING: Record = {"commit": "", "diff": "", "code": UNKNOWN, "packages": {}, "device": UNKNOWN}
+_NOTHING: Record = {"commit": "", "diff": "", "code": UNKNOWN, "packages": {}, "device": UNKNOWN, "execution": UNKNOWN}
 
 
 def _provenance(file: Path, number: int) -> Record:
@@ -73,7 +76,17 @@ def _provenance(file: Path, number: int) -> Record:
         "code": code,
         "packages": packages,
         "device": printable(str(document.get("device", UNKNOWN))).replace("|", "/"),
+        "execution": _execution(document),
     }
+
+
+def _execution(document: Record) -> str:
+    """The engine that sampled, and what else of the execution touches the numerics, in words."""
+    settings = document.get("execution") or {}
+    engine = (document.get("engine") or {}).get("name", settings.get("engine"))
+    known = {"engine": engine} | {key: settings.get(key) for key in _NUMERICS}
+    words = ", ".join(f"{key} {value}" for key, value in known.items() if value is not None)
+    return printable(words).replace("|", "/") or UNKNOWN
 
 
 def _text(value: Any) -> str:
@@ -91,5 +104,5 @@ def _words(packages: dict[str, str]) -> str:
 def _differences(attempts: list[Record]) -> list[str]:
     """Keys in which the attempts are not all alike."""
     packages = sorted({name for attempt in attempts for name in attempt["packages"]})
-    keys = [key for key in ("code", "device") if len({attempt[key] for attempt in attempts}) > 1]
+    keys = [key for key in ("code", "device", "execution") if len({attempt[key] for attempt in attempts}) > 1]
     return keys + [name for name in packages if len({attempt["packages"].get(name) for attempt in attempts}) > 1]

@@ -60,7 +60,9 @@ def read_run(path: Path, planned: Record, texts: Texts) -> RunRecords:
     run: Row = {key: planned[key] for key in ("run_id", "arm", "seed")}
     run |= {key: str(value) for key, value in planned["axes"].items()}
     run |= {"condition": condition_of(planned["axes"]), "planned": True, "status": "not started", "reason": ""}
-    run |= dict.fromkeys(("games_source", "commits", "code", "packages", "devices", "resumed", "result_sha256"), "")
+    run |= dict.fromkeys(
+        ("games_source", "commits", "code", "packages", "devices", "execution", "resumed", "result_sha256"), ""
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TornLineWarning)
         try:

@@ -114,7 +114,12 @@ def test_the_same_commit_with_other_changes_is_other_code(sweep: Sweep) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "what"),
-    [({"commit": "beef" + "0" * 36}, "code"), ({"device": "H100"}, "device"), ({"packages": {"torch": "3"}}, "torch")],
+    [
+        ({"commit": "beef" + "0" * 36}, "code"),
+        ({"device": "H100"}, "device"),
+        ({"execution": {"micro_batch_rows": 16}}, "execution"),
+        ({"packages": {"torch": "3"}}, "torch"),
+    ],
 )
 def test_a_resume_with_differences(sweep: Sweep, changes: dict, what: str) -> None:
     event(sweep, 0, "checkpoint", 1)
@@ -133,6 +138,34 @@ def test_an_attempt_that_left_nothing_makes_no_difference(sweep: Sweep) -> None:
     results = load(sweep.path)
     assert honesty.objections(results) == []
     assert results.runs["commits"].str.contains("beef").sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "line"),
+    [
+        ({"device": "H100"}, {"device": "A100"}, "seed 0: unknown on H100; seed 1: unknown on A100"),
+        (
+            {"execution": {"micro_batch_rows": 32, "max_attempts": 3}},
+            {"execution": {"micro_batch_rows": 16, "max_attempts": 3}},
+            "seed 0: micro_batch_rows 32 on unknown; seed 1: micro_batch_rows 16 on unknown",
+        ),
+        (
+            {"execution": {"engine": "auto"}, "engine": {"name": "transformers"}},
+            {"execution": {"engine": "auto"}, "engine": {"name": "vllm_colocate"}},
+            "seed 0: engine transformers on unknown; seed 1: engine vllm_colocate on unknown",
+        ),
+    ],
+)
+def test_other_execution(sweep: Sweep, one: dict, other: dict, line: str) -> None:
+    provenance(sweep, 0, **one)
+    provenance(sweep, 1, **other)
+    check(sweep, "mixed execution", f"paw: mixed execution: {line}")
+
+
+def test_settings_that_touch_no_number_make_no_difference(sweep: Sweep) -> None:
+    for seed in (0, 1):
+        provenance(sweep, seed, execution={"micro_batch_rows": 32, "max_attempts": seed + 1})
+    assert {marks for marks in cells.cells(load(sweep.path))["marks"]} == {""}
 
 
 def test_mixed_panels(sweep: Sweep) -> None:
