@@ -1,12 +1,14 @@
-"""Before a sweep starts: what it will be able to resolve, and a question where it costs more than the budget."""
+"""Before a sweep starts: its plan, what it can resolve, and a question where it costs more than the budget."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -15,8 +17,9 @@ from rich.console import Console
 from paw_bench.config.budget import Limit
 from paw_bench.errors import UserError
 from paw_bench.sweep.cost import CostPrediction, evaluation_games
-from paw_bench.sweep.describe import UNITS, hour_lines
+from paw_bench.sweep.describe import UNITS, describe_plan, hour_lines
 from paw_bench.sweep.plan import Plan
+from paw_bench.sweep.shared import shared_json, shared_lines
 from paw_bench.sweep.status import RunStatus
 
 if TYPE_CHECKING:
@@ -52,6 +55,33 @@ def power_of(planned: Plan, statuses: Sequence[RunStatus]) -> list[Power]:
     return [expected(seeds=seeds, games=games, tests=tests, finished=successes.values()) for games in panels]
 
 
+def show_plan(
+    planned: Plan,
+    cost: CostPrediction,
+    document: dict[str, Any],
+    statuses: Sequence[RunStatus],
+    elsewhere: Mapping[str, Path],
+    *,
+    as_json: bool,
+    scripts: Sequence[str] | None = None,
+) -> None:
+    """Print what a sweep would do: the plan (as JSON: `document`), what is left of it, what it can resolve.
+
+    `scripts`: those that were written for Slurm; None without it.
+    """
+    left = to_start(planned, statuses, elsewhere)
+    if as_json:
+        written = {} if scripts is None else {"scripts": scripts}
+        more = shared_json(elsewhere) | {"to_start": left, "power": power_json(planned, statuses)} | written
+        print(json.dumps(document | more, indent=2))
+        return
+    begun = [_start_line(planned, cost, left)] if len(left) < len(planned.runs) else []
+    console = Console()
+    console.print(describe_plan(planned, cost, [*shared_lines(elsewhere), *begun, *power_report(planned, statuses)]))
+    for path in scripts or ():
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
 def announce(
     planned: Plan, cost: CostPrediction, statuses: Sequence[RunStatus], elsewhere: Container[str], console: Console
 ) -> list[str]:
@@ -59,10 +89,9 @@ def announce(
 
     Those that are finished `elsewhere` are not started.
     """
-    runs = [run_id for run_id in to_start(planned, statuses) if run_id not in elsewhere]
+    runs = to_start(planned, statuses, elsewhere)
     if runs:
-        head = f"{len(runs)} of {len(planned.runs)} runs to start; {', '.join(hour_lines(cost, runs))}"
-        lines = [head, *power_report(planned, statuses)]
+        lines = [_start_line(planned, cost, runs), *power_report(planned, statuses)]
         console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
     return runs
 
@@ -86,10 +115,14 @@ def require_budget(
         raise UserError("nothing was started", remedy)
 
 
-def to_start(planned: Plan, statuses: Sequence[RunStatus]) -> list[str]:
-    """Ids of the planned runs that nobody works on, that wait nowhere and are not finished."""
+def to_start(planned: Plan, statuses: Sequence[RunStatus], elsewhere: Container[str]) -> list[str]:
+    """Ids of the planned runs that nobody works on, that wait nowhere and are not finished, here or `elsewhere`."""
     taken = {status.run_id for status in statuses if status.settled or status.active or status.state == "queued"}
-    return [run.run_id for run in planned.runs if run.run_id not in taken]
+    return [run.run_id for run in planned.runs if run.run_id not in taken and run.run_id not in elsewhere]
+
+
+def _start_line(planned: Plan, cost: CostPrediction, runs: Collection[str]) -> str:
+    return "; ".join([f"{len(runs)} of {len(planned.runs)} runs to start", *hour_lines(cost, runs)])
 
 
 def _over(cost: CostPrediction, runs: Collection[str], limit: Limit) -> str | None:

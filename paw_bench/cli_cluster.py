@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from paw_bench.cli_budget import announce, power_json, power_report, require_budget
+from paw_bench.cli_budget import announce, require_budget, show_plan
 from paw_bench.cli_status import all_sweeps, find_sweep, report_lines, states_of, status_document
 from paw_bench.cli_sweep import conclude
 from paw_bench.config.load import load_experiment_file
@@ -26,13 +26,13 @@ from paw_bench.sweep.cluster_check import check_inputs
 from paw_bench.sweep.cluster_launch import ClusterLaunch
 from paw_bench.sweep.cluster_status import snapshot
 from paw_bench.sweep.cost import predict
-from paw_bench.sweep.describe import describe_plan, plan_json
+from paw_bench.sweep.describe import plan_json
 from paw_bench.sweep.history import history_lines
 from paw_bench.sweep.launch import RUN_COMMAND
 from paw_bench.sweep.plan import plan
 from paw_bench.sweep.progress import Screen, headline
 from paw_bench.sweep.queue import QueueError, slurm
-from paw_bench.sweep.shared import finished_elsewhere, shared_json, shared_lines
+from paw_bench.sweep.shared import finished_elsewhere
 from paw_bench.sweep.signals import Interrupted
 from paw_bench.sweep.status import RunStatus
 
@@ -72,12 +72,7 @@ def sweep(
     elsewhere = finished_elsewhere(planned, launch.sweep.path)
     if dry_run:
         scripts = [os.path.relpath(path) for path in launch.write_scripts()]
-        if as_json:
-            power = power_json(planned, before)
-            print(json.dumps(document | shared_json(elsewhere) | {"power": power, "scripts": scripts}, indent=2))
-        else:
-            console.print(describe_plan(planned, cost, [*shared_lines(elsewhere), *power_report(planned, before)]))
-            console.print("\n".join(f"wrote {path}" for path in scripts), highlight=False, soft_wrap=True)
+        show_plan(planned, cost, document, before, elsewhere, as_json=as_json, scripts=scripts)
         return 0
     check_inputs(planned, launch.file.profile)
     runs = announce(planned, cost, before, elsewhere, console)

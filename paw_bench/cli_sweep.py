@@ -12,18 +12,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from paw_bench.cli_budget import announce, power_json, power_report, require_budget
+from paw_bench.cli_budget import announce, require_budget, show_plan
 from paw_bench.cli_status import report_lines, status_document
 from paw_bench.config.load import load_experiment_file
 from paw_bench.errors import UserError
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.cost import CostPrediction, predict
-from paw_bench.sweep.describe import describe_plan, plan_json
+from paw_bench.sweep.describe import plan_json
 from paw_bench.sweep.launch import RUN_COMMAND, launch, sweep_path
 from paw_bench.sweep.plan import Plan, plan
 from paw_bench.sweep.progress import Screen, headline
 from paw_bench.sweep.requirements import cannot_run_here, missing_requirements
-from paw_bench.sweep.shared import finished_elsewhere, shared_json, shared_lines
+from paw_bench.sweep.shared import finished_elsewhere
 from paw_bench.sweep.signals import Interrupted
 from paw_bench.sweep.slots import Slots
 from paw_bench.sweep.status import RunStatus, sweep_status
@@ -56,12 +56,7 @@ def sweep(
     before = sweep_status(SweepDirectory(folder)) if SweepDirectory(folder).exists() else []
     elsewhere = finished_elsewhere(planned, folder)
     if dry_run:
-        if as_json:
-            power = power_json(planned, before)
-            print(json.dumps(document | shared_json(elsewhere) | {"power": power}, indent=2))
-        else:
-            lines = [*shared_lines(elsewhere), *power_report(planned, before)]
-            Console().print(describe_plan(planned, cost, lines))
+        show_plan(planned, cost, document, before, elsewhere, as_json=as_json)
         return 0
     missing = missing_requirements(planned)
     if missing:

@@ -88,7 +88,8 @@ def test_only_what_would_be_started_counts(tmp_path: Path) -> None:
         RunStatus(run_id=run.run_id, arm=run.arm, axes={}, seed=run.seed, path=tmp_path, state=state)
         for run, state in zip(made.runs, states, strict=True)
     ]
-    assert to_start(made, statuses) == runs[3:]
+    assert to_start(made, statuses, {}) == runs[3:]
+    assert to_start(made, statuses, {runs[3]}) == []
 
 
 def test_an_unknown_cost_is_asked_about_unless_the_time_limit_keeps_it_within_the_budget(tmp_path: Path) -> None:
@@ -143,6 +144,8 @@ def test_a_script_gets_exit_code_2_and_starts_with_yes(costly: Sweeping) -> None
     assert "2 of 2 runs to start; core hours: unknown" in started.stderr
     assert "resolves nothing: 1 seed x 140 games a cell" in started.stderr
     assert costly.call().returncode == 0  # nothing is left to be asked about
+    assert "0 of 2 runs to start" in costly.call("--dry-run").stdout
+    assert json.loads(costly.call("--dry-run", "--json").stdout)["to_start"] == []
 
 
 @pytest.mark.parametrize(("answer", "code"), [(b"n\n", 2), (b"y\n", 0)])
