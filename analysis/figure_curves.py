@@ -25,7 +25,7 @@ def learning_curves(subject: Subject) -> Figure | None:
         return None
     label = _label(window)
     extent = limits(curves.values(), scale=100)
-    if len(results.arms) <= TOGETHER:
+    if len(curves) <= TOGETHER:
         figure = subject.figure(2.5)
         axes = figure.subplots()
         for arm, found in curves.items():
@@ -35,7 +35,7 @@ def learning_curves(subject: Subject) -> Figure | None:
         legend(figure, [(arm, style[arm]) for arm in curves])
         return figure
     panels = [arm for arm in curves if arm != results.reference] or list(curves)
-    columns = 4 if subject.wide else 2
+    columns = min(4 if subject.wide else 2, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure = subject.figure(0.85 + 1.05 * rows)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
@@ -48,7 +48,7 @@ def learning_curves(subject: Subject) -> Figure | None:
         axes.set_ylim(*extent)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     finish(grid, len(panels), "update")
-    figure.supylabel(label, fontsize=mpl.rcParams["axes.labelsize"])
+    figure.supylabel(label if rows > 1 else label.replace(", ", ",\n"), fontsize=mpl.rcParams["axes.labelsize"])
     if results.reference in curves:
         legend(figure, [(f"{results.reference} (mean, in every panel)", style[results.reference])])
     return figure
@@ -72,8 +72,8 @@ def efficiency(subject: Subject) -> Figure | None:
             panels.append((label, curves))
     if not panels:
         return None
-    bands = len(results.arms) <= TOGETHER
     drawn = [arm for arm in results.arms if any(arm in curves for _, curves in panels)]
+    bands = len(drawn) <= TOGETHER
     height = 2.0 + 0.16 * math.ceil(len(drawn) / (4 if subject.wide else 2))
     figure = subject.figure(height)
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)

@@ -192,13 +192,21 @@ def _for_terminal(results: Results, grids: dict[str, grid.Grid], width: int) -> 
     lines = [grid.text(grids["table"], width)]
     between = tables.between_arms(grids["comparisons"], results.reference)
     lines += [grid.text(between, width)] if between else []
-    open_runs = results.runs[results.runs["planned"] & (results.runs["status"] != "done")]
-    for run in open_runs.to_dict("records"):
-        where = f" [{run['condition']}]" if run["condition"] else ""
-        why = f": {run['reason']}" if run["reason"] else ""
-        lines.append(f"missing: {run['arm']}{where} seed {run['seed']}: {run['status']}{why}")
+    lines += _missing(results)
     lines += [f"problem: {problem}" for problem in results.problems]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _missing(results: Results) -> list[str]:
+    """A line for the open runs of an arm that are open for one reason."""
+    runs = results.runs[results.runs["planned"] & (results.runs["status"] != "done")]
+    lines = []
+    alike = runs.groupby(["condition", "arm", "status", "reason"], sort=False)["seed"]
+    for (condition, arm, status, reason), seeds in alike:
+        where = f" [{condition}]" if condition else ""
+        which = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+        lines.append(f"missing: {arm}{where} {which}: {status}{f': {reason}' if reason else ''}")
+    return lines
 
 
 def _text(path: Path, content: str) -> None:

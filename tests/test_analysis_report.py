@@ -68,6 +68,18 @@ def test_an_unfinished_sweep_says_what_is_missing_and_why(built: report.Report) 
     assert "failed: OutOfMemoryError: too big" in page
 
 
+def test_runs_that_are_missing_for_one_reason_share_a_line(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path / "sweep", arms=("grpo", "paw"), seeds=(0, 1, 2), updates=2, games=12)
+    sweep.done("grpo", 0)
+    sweep.failed("grpo", 2, "OutOfMemoryError: too big")
+    lines = [line for line in report.build(sweep.path).text.splitlines() if line.startswith("missing: ")]
+    assert lines == [
+        "missing: paw seeds 0, 1, 2: not started",
+        "missing: grpo seed 1: not started",
+        "missing: grpo seed 2: failed: OutOfMemoryError: too big",
+    ]
+
+
 def test_every_number_is_traced_to_the_result_files_that_are_on_disk(sweep: Sweep, built: report.Report) -> None:
     cells = pd.read_csv(built.folder / "cells.csv", keep_default_na=False)
     assert len(cells) == 3 * 3 * 7
