@@ -30,7 +30,7 @@ def learning_curves(subject: Subject) -> Figure | None:
         axes = figure.subplots()
         for arm, found in curves.items():
             draw_curve(axes, found, style[arm], scale=100, seeds=True)
-        axes.set(xlabel="update", ylabel=label, ylim=extent)
+        axes.set(xlabel="update", ylabel=label.replace(", ", ",\n"), ylim=extent)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend(figure, [(arm, style[arm]) for arm in curves])
         return figure
