@@ -42,7 +42,7 @@ reference: $(VENV)/installed
 
 # The data of every table and figure; pictures, and the pages that show them, depend on matplotlib's version.
 STUDIES = $(patsubst %/sweep.json,%,$(wildcard results/embedded/*/sweep.json))
-DATA = *.csv comparisons.md cost.md runs.md table.md world_model.md *.tex tables/* figures/*.csv
+DATA = find * -type f ! -name '*.png' ! -name '*.pdf' ! -name 'report.*' ! -name SHA256SUMS | LC_ALL=C sort
 
 report: $(VENV)/installed
 	@for study in $(STUDIES); do \
@@ -52,7 +52,7 @@ report: $(VENV)/installed
 
 report-sums: $(VENV)/installed
 	@for study in $(STUDIES); do \
-	  $(BIN)/python -m analysis $$study && (cd $$study/report && export LC_ALL=C && sha256sum $(DATA) >../report.sha256) || exit 1; \
+	  $(BIN)/python -m analysis $$study && (cd $$study/report && sha256sum $$($(DATA)) >../report.sha256) || exit 1; \
 	done
 
 release-check: $(VENV)/installed-test

@@ -17,4 +17,4 @@ def update_costs(metrics: pd.DataFrame) -> pd.DataFrame:
     measured = metrics["gradients.rl"].notna() if "gradients.rl" in metrics else pd.Series(False, metrics.index)
     plain = metrics[~measured | measured.groupby(metrics["run_id"]).transform("all")]
     found = plain.groupby("run_id", sort=False)[_SECONDS].mean()
-    return found.join(runs[["arm", "condition", "seed"]].first()).join(runs["peak_memory_mb"].max())
+    return found.join(runs[["arm", "seed"]].first()).join(runs["peak_memory_mb"].max())

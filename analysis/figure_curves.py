@@ -30,7 +30,7 @@ def learning_curves(subject: Subject) -> Figure | None:
         axes = figure.subplots()
         for arm, found in curves.items():
             draw_curve(axes, found, style[arm], scale=100, seeds=True)
-        axes.set(xlabel="update", ylabel=label.replace(", ", ",\n"), ylim=extent)
+        axes.set(xlabel="update", ylabel=label, ylim=extent)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend(figure, [(arm, style[arm]) for arm in curves])
         return figure
@@ -48,7 +48,7 @@ def learning_curves(subject: Subject) -> Figure | None:
         axes.set_ylim(*extent)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     finish(grid, len(panels), "update")
-    figure.supylabel(label if rows > 1 else label.replace(", ", ",\n"), fontsize=mpl.rcParams["axes.labelsize"])
+    figure.supylabel(label.replace("\n", " ") if rows > 1 else label, fontsize=mpl.rcParams["axes.labelsize"])
     if results.reference in curves:
         legend(figure, [(f"{results.reference} (mean, in every panel)", style[results.reference])])
     return figure
@@ -83,10 +83,11 @@ def efficiency(subject: Subject) -> Figure | None:
             draw_curve(axes, one, style[arm], scale=100, band=bands)
         axes.set(xlabel=label, xlim=(0, None), ylim=limits(every, scale=100, means=True))
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
-    grid[0, 0].set_ylabel(_label(window).replace(", ", ",\n"))
+    grid[0, 0].set_ylabel(_label(window))
     legend(figure, [(arm, style[arm]) for arm in drawn])
     return figure
 
 
 def _label(window: int) -> str:
-    return "training success (%)" + (f", mean of {window} updates" if window > 1 else "")
+    """On two lines where there is more to say."""
+    return "training success (%)" + (f",\nmean of {window} updates" if window > 1 else "")

@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.load import Results
 from analysis.origins import UNKNOWN
+from analysis.words import arm_at
 
 Run = Mapping[Any, Any]
 """A row of `Results.runs`."""
@@ -35,13 +36,22 @@ RESUMED = Mark("⋆", "resumed with differences", "a run that was resumed with o
 MARKS = (MISSING, GAMES, CODE, DIRTY, EXECUTION, RESUMED)
 
 
+class Origin(NamedTuple):
+    """What a run was made with, as in `Results.runs`."""
+
+    code: str
+    packages: str
+    devices: str
+    execution: str
+    resumed: str
+
+
 class Origins:
     """What the runs of a sweep were made with, by run id."""
 
     def __init__(self, results: Results) -> None:
-        columns = ("run_id", "code", "packages", "devices", "execution", "resumed")
-        rows = zip(*(results.runs[name].tolist() for name in columns), strict=True)
-        self._runs = {run_id: origin for run_id, *origin in rows}
+        rows = zip(*(results.runs[name].tolist() for name in Origin._fields), strict=True)
+        self._runs = dict(zip(results.runs["run_id"].tolist(), map(Origin._make, rows), strict=True))
 
     def marks(self, run_ids: Iterable[str], *, planned: int, mixed_games: bool) -> str:
         """The names of the marks that a number from these runs carries, separated by `; `.
@@ -52,14 +62,14 @@ class Origins:
         runs = [self._runs[run_id] for run_id in run_ids]
         if not runs:
             return ""
-        origins = {(code, packages) for code, packages, *_ in runs}
+        made = {(run.code, run.packages) for run in runs}
         stands = {
             MISSING: len(runs) < planned,
             GAMES: mixed_games,
-            CODE: len(origins) > 1 or any(UNKNOWN in code.split() for code, _ in origins),
-            DIRTY: any("+" in code for code, _ in origins),
-            EXECUTION: len({(devices, execution) for *_, devices, execution, _ in runs}) > 1,
-            RESUMED: any(resumed for *_, resumed in runs),
+            CODE: len(made) > 1 or any(UNKNOWN in run.code.split() for run in runs),
+            DIRTY: any("+" in run.code for run in runs),
+            EXECUTION: len({(run.devices, run.execution) for run in runs}) > 1,
+            RESUMED: any(run.resumed for run in runs),
         }
         return "; ".join(mark.name for mark in MARKS if stands[mark])
 
@@ -102,8 +112,7 @@ def objections(results: Results) -> list[str]:
                 for run in done.to_dict("records")
                 if run["resumed"]
             ]
-            where = f"{arm} [{condition}]" if condition else arm
-            lines += [f"{where}: {text}" for text in found]
+            lines += [f"{arm_at(arm, condition)}: {text}" for text in found]
     return lines + list(results.problems)
 
 

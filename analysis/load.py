@@ -27,6 +27,7 @@ from analysis.frames import (
     joined,
     stacked,
 )
+from analysis.origins import ORIGIN
 from analysis.parallel import in_parts
 from analysis.plan import SweepPlan, read_plan
 from analysis.record_frames import Row
@@ -237,6 +238,6 @@ def _unplanned(sweep: SweepDirectory, planned: list[Record], axes: Iterable[str]
             continue
         row = {"run_id": name, "arm": "", "condition": "", "seed": -1, "planned": False}
         row |= {"status": "not planned", "reason": "", **dict.fromkeys(axes, "")}
-        row |= dict.fromkeys(("games_source", "commits", "code", "packages", "devices", "execution", "resumed"), "")
+        row |= dict.fromkeys(("games_source", *ORIGIN), "")
         rows.append(row | {"result_sha256": ""})
     return rows, problems

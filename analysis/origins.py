@@ -13,6 +13,9 @@ from paw_bench.store.documents import read_json
 from paw_bench.store.jsonl import Record
 from paw_bench.store.run_directory import RunDirectory
 
+ORIGIN = ("commits", "code", "packages", "devices", "execution", "resumed")
+"""Columns of `analysis.frames.RUNS`."""
+
 UNKNOWN = "unknown"
 """Stands for what an attempt did not record."""
 
@@ -23,7 +26,7 @@ _LEAVES_WORK = frozenset({"checkpoint", "evaluation"})
 
 
 def origin(directory: RunDirectory, events: Iterable[Record]) -> tuple[Row, list[str]]:
-    """The columns commits, code, packages, devices, execution and resumed of `analysis.frames.RUNS`, and the problems.
+    """The columns `ORIGIN`, and the problems.
 
     A provenance that is missing or cannot be read makes the origin unknown; the run's numbers stand on other files.
     """

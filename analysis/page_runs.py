@@ -14,7 +14,7 @@ from analysis.page_charts import Chart, charts
 from analysis.page_samples import Samples
 from analysis.page_sources import Sources
 from analysis.page_tables import TableView, table_view
-from analysis.words import NOTHING, number
+from analysis.words import NOTHING, arm_at, number
 
 _SAMPLE_COLUMNS = ("Task type", "Game", "Before", "After", "Turns", "Accepted actions", "Action tokens")
 _SAMPLE_NOTE = (
@@ -50,13 +50,12 @@ def run_views(results: Results, sources: Sources, samples: Mapping[str, Samples]
     views = []
     for place, run in enumerate(planned.to_dict("records"), start=1):
         run_id = run["run_id"]
-        condition = f" [{run['condition']}]" if run["condition"] else ""
         own = metrics.get(run_id)
         views.append(
             RunView(
                 anchor=f"run-{place}",
                 run_id=run_id,
-                title=f"{run['arm']}{condition}, seed {run['seed']}",
+                title=f"{arm_at(run['arm'], run['condition'])}, seed {run['seed']}",
                 status=run["status"],
                 reason=run["reason"],
                 facts=_facts(run),

@@ -16,6 +16,7 @@ from analysis.files import check_file, one_line
 from analysis.grid import Grid
 from analysis.load import Results
 from analysis.page_tables import TableView, table_view
+from analysis.words import arm_at
 from paw_bench.errors import StoreError
 from paw_bench.store.documents import read_json
 from paw_bench.store.sweep_directory import SweepDirectory
@@ -56,8 +57,7 @@ def read_sources(results: Results) -> Sources:
     configs, origins, unread = _Collection("config"), _Collection("origin"), []
     runs = results.runs[results.runs["planned"] & (results.runs["status"] != "not started")]
     for run in runs.to_dict("records"):
-        where = f" [{run['condition']}]" if run["condition"] else ""
-        name = f"{run['arm']}{where} seed {run['seed']}"
+        name = f"{arm_at(run['arm'], run['condition'])} seed {run['seed']}"
         folder = SweepDirectory(results.path).run_path(run["run_id"])
         try:
             configs.add(run["run_id"], name, _config(folder))

@@ -12,7 +12,7 @@ from typing import Any
 from analysis.files import check_run_files, one_line
 from analysis.frames import EPISODES, EVALUATION, FIXED_TRANSITIONS, GRADIENTS, RUNS, Table, Texts, table
 from analysis.gradients import gradients_table
-from analysis.origins import origin
+from analysis.origins import ORIGIN, origin
 from analysis.record_frames import (
     ALL,
     Row,
@@ -23,6 +23,7 @@ from analysis.record_frames import (
     fixed_table,
     metrics_table,
 )
+from analysis.words import arm_at
 from paw_bench.errors import StoreError
 from paw_bench.store import jsonl
 from paw_bench.store.documents import sha256_of
@@ -60,9 +61,7 @@ def read_run(path: Path, planned: Record, texts: Texts) -> RunRecords:
     run: Row = {key: planned[key] for key in ("run_id", "arm", "seed")}
     run |= {key: str(value) for key, value in planned["axes"].items()}
     run |= {"condition": condition_of(planned["axes"]), "planned": True, "status": "not started", "reason": ""}
-    run |= dict.fromkeys(
-        ("games_source", "commits", "code", "packages", "devices", "execution", "resumed", "result_sha256"), ""
-    )
+    run |= dict.fromkeys(("games_source", *ORIGIN, "result_sha256"), "")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TornLineWarning)
         try:
@@ -77,8 +76,7 @@ def read_run(path: Path, planned: Record, texts: Texts) -> RunRecords:
 
 
 def _name(run: Row) -> str:
-    condition = f" [{run['condition']}]" if run["condition"] else ""
-    return f"{run['arm']}{condition} seed {run['seed']} ({run['run_id']})"
+    return f"{arm_at(run['arm'], run['condition'])} seed {run['seed']} ({run['run_id']})"
 
 
 def _lies_there(path: Path) -> bool:

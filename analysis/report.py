@@ -20,6 +20,7 @@ from analysis.honesty import objections
 from analysis.load import Results, load
 from analysis.plotted import figure_data
 from analysis.table_forms import FORMS
+from analysis.words import arm_at
 from paw_bench.errors import UserError
 from paw_bench.store.atomic import publish_directory, temporary_sibling, writing
 from paw_bench.store.documents import sha256_of
@@ -203,9 +204,8 @@ def _missing(results: Results) -> list[str]:
     lines = []
     alike = runs.groupby(["condition", "arm", "status", "reason"], sort=False)["seed"]
     for (condition, arm, status, reason), seeds in alike:
-        where = f" [{condition}]" if condition else ""
         which = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-        lines.append(f"missing: {arm}{where} {which}: {status}{f': {reason}' if reason else ''}")
+        lines.append(f"missing: {arm_at(str(arm), str(condition))} {which}: {status}{f': {reason}' if reason else ''}")
     return lines
 
 

@@ -29,8 +29,7 @@ _GIGABYTES = 2**20 / 1e9
 def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
     """Time and memory of an update with the world-model term, against the bare algorithm on the same seeds."""
     origins, doubts = honesty.Origins(results), []
-    finished = results.metrics[results.metrics["run_id"].isin(results.done()["run_id"])]
-    of = cache(partial(_by_seed, update_costs(finished)))
+    of = cache(partial(_by_seed, results))
     rows: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
     used: list[Setting] = []
@@ -159,9 +158,9 @@ BySeed = dict[int, float]
 """Seed -> its value, seeds in ascending order."""
 
 
-def _by_seed(costs: pd.DataFrame, setting: Setting, column: str) -> BySeed:
-    """That column of the setting's runs; those that did not record it are left out."""
-    own = costs[(costs["condition"] == setting.condition) & (costs["arm"] == setting.arm)]
+def _by_seed(results: Results, setting: Setting, column: str) -> BySeed:
+    """That column of `update_costs` for the setting's runs; those that did not record it are left out."""
+    own = update_costs(results.metrics_of(setting.condition, setting.arm))
     pairs = sorted(zip(own["seed"].tolist(), own[column].tolist(), strict=True))
     return {seed: value for seed, value in pairs if not math.isnan(value)}
 

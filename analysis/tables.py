@@ -14,7 +14,7 @@ from analysis.grid import Grid
 from analysis.inference import IMPROVEMENT_SEEDS
 from analysis.load import Results
 from analysis.record_frames import ALL
-from analysis.words import MARK_NOTE, NOTHING, TO, estimate, number, p_value
+from analysis.words import MARK_NOTE, NOTHING, TO, arm_at, estimate, number, p_value
 
 Row = Mapping[Any, Any]
 """A row of the frames of `analysis.cells`."""
@@ -173,9 +173,8 @@ def _ablation_notes(results: Results, cells: pd.DataFrame, comparisons: pd.DataF
 
 
 def _failure(run: Row) -> str:
-    where = f" [{run['condition']}]" if run["condition"] else ""
     why = f" ({run['reason'].partition(':')[0]})" if run["reason"] else ""
-    return f"{run['arm']}{where} seed {run['seed']}{why}"
+    return f"{arm_at(run['arm'], run['condition'])} seed {run['seed']}{why}"
 
 
 def _methods(comparisons: pd.DataFrame) -> str:

@@ -34,6 +34,11 @@ def number(value: float, digits: int, *, sign: str = "", prefix: str = "") -> st
     return prefix + f"{rounded:{sign},.{digits}f}".replace("-", MINUS)
 
 
+def arm_at(arm: str, condition: str) -> str:
+    """An arm, and under which values of the axes."""
+    return f"{arm} [{condition}]" if condition else arm
+
+
 def p_value(value: float) -> str:
     """Three digits without the leading zero."""
     if math.isnan(value):

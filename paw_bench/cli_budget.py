@@ -122,7 +122,8 @@ def to_start(planned: Plan, statuses: Sequence[RunStatus], elsewhere: Container[
 
 
 def _start_line(planned: Plan, cost: CostPrediction, runs: Collection[str]) -> str:
-    return "; ".join([f"{len(runs)} of {len(planned.runs)} runs to start", *hour_lines(cost, runs)])
+    hours = ", ".join(hour_lines(cost, runs))
+    return f"{len(runs)} of {len(planned.runs)} runs to start" + (f"; {hours}" if hours else "")
 
 
 def _over(cost: CostPrediction, runs: Collection[str], limit: Limit) -> str | None:

@@ -165,7 +165,7 @@ def test_other_execution(sweep: Sweep, one: dict, other: dict, line: str) -> Non
 def test_settings_that_touch_no_number_make_no_difference(sweep: Sweep) -> None:
     for seed in (0, 1):
         provenance(sweep, seed, execution={"micro_batch_rows": 32, "max_attempts": seed + 1})
-    assert {marks for marks in cells.cells(load(sweep.path))["marks"]} == {""}
+    assert set(cells.cells(load(sweep.path))["marks"]) == {""}
 
 
 def test_mixed_panels(sweep: Sweep) -> None:

@@ -61,7 +61,7 @@ def test_everything_is_written_and_the_page_links_it(built: report.Report) -> No
 def test_an_unfinished_sweep_says_what_is_missing_and_why(built: report.Report) -> None:
     assert (built.done, built.planned) == (5, 6)
     assert "missing: paw_$5|100% seed 1: failed: OutOfMemoryError: too big" in built.text
-    assert "PARTIAL: 5 of 6 planned runs are finished" in built.text
+    assert "PARTIAL: 5 of 6 planned runs are finished; what is resolved now may not stay so." in built.text
     assert max(map(len, built.text.splitlines())) <= 90
     page = built.files[0].read_text()
     assert "5 of 6 planned runs are finished" in page

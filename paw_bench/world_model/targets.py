@@ -1,4 +1,4 @@
-"""Control targets: what stands in for the next observation (arXiv 2606.02388: shuffled, random tokens).
+"""Control targets: what stands in for the next observation. None is in the paper (arXiv 2606.02388).
 
 Both replace the appended observation as input and as label, so they are for windowed rows, where nothing reads it.
 """
