@@ -8,15 +8,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from paw_bench.errors import UserError
 from paw_bench.store.jsonl import Record
 from paw_bench.store.run_directory import RunDirectory, RunInfo
 from paw_bench.store.sweep_directory import SweepDirectory
+from paw_bench.sweep.cluster_status import submitted
 from paw_bench.sweep.driver import Driver, check_space
 from paw_bench.sweep.plan import Plan
 from paw_bench.sweep.progress import Screen
+from paw_bench.sweep.queue import QueueError
 from paw_bench.sweep.shared import link_finished
 from paw_bench.sweep.slots import Slots
 from paw_bench.sweep.status import RunStatus, sweep_status
+from paw_bench.sweep.submissions import submissions
 
 RUN_COMMAND = (sys.executable, "-P", "-m", "paw_bench.cli", "run")
 """`paw-bench run` of this very installation, wherever the search path points."""
@@ -37,12 +41,13 @@ def launch(
 
     Finished runs are left alone, also those that another sweep below `results` has finished; with `retry` the others
     get as many attempts again as the config allows. `command` works on the run folder that is appended to it. Raises
-    StoreError when another driver is at work, a run on disk is not what is planned, or the disk is full, and
-    Interrupted when this process is asked to stop.
+    StoreError when another driver is at work, a run on disk is not what is planned, or the disk is full, UserError
+    when jobs of the sweep are in Slurm's queue, and Interrupted when this process is asked to stop.
     """
     sweep = SweepDirectory(sweep_path(plan, results))
     check_space(sweep.path)
     with sweep.lock():
+        require_no_jobs(sweep)
         file = plan.file
         document = keep_first_prediction(sweep, document)
         sweep = SweepDirectory.create(
@@ -65,6 +70,26 @@ def launch(
 def sweep_path(plan: Plan, results: Path) -> Path:
     """The sweep's folder: `<name>-<scale>` below `results`."""
     return (results / plan.file.sweep_name).absolute()
+
+
+def require_no_jobs(sweep: SweepDirectory) -> None:
+    """Raise UserError while jobs of the sweep wait or run on a cluster: they would work on the runs started here.
+
+    A sweep that was never submitted, or whose submitted runs are all done, has none, and Slurm is not asked.
+    """
+    started = {run["run_id"] for submission in submissions(sweep.events()) for run in submission.runs}
+    if all((sweep.run_path(run_id) / "result.json").exists() for run_id in started):
+        return
+    try:
+        found, queue = submitted(sweep)
+    except QueueError as error:
+        problem = f"{sweep.path}: was submitted to a cluster, and Slurm does not say what became of it: {error.problem}"
+        raise UserError(problem, "give --cluster PROFILE, or this command where Slurm answers") from None
+    names = {name for submission in found for name in (submission.name, f"{submission.name}-keeper")}
+    jobs = sorted(task.job_id for task in queue.values() if task.live and task.name in names)
+    if jobs:
+        problem = f"{sweep.path}: {len(jobs)} job(s) of it are in Slurm's queue: {', '.join(jobs[:3])}"
+        raise UserError(problem, f"give --cluster PROFILE, or first: paw-bench cancel {sweep.path.name}")
 
 
 def keep_first_prediction(sweep: SweepDirectory, document: Record) -> Record:

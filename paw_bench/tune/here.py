@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.sweep.driver import Driver, check_space
+from paw_bench.sweep.launch import require_no_jobs
 from paw_bench.sweep.progress import Screen
 from paw_bench.sweep.slots import Slots
 from paw_bench.tune.storage import open_storage
@@ -24,11 +25,12 @@ def tune_here(
 ) -> tuple[list[ArmStudy], Tuner]:
     """Bring every trial of the study to its end; returns the arms' studies and what was left open.
 
-    Raises StoreError when another driver is at work or the folder holds something else, and Interrupted, after the runs
-    were stopped, when this process is asked to stop.
+    Raises StoreError when another driver is at work or the folder holds something else, UserError when jobs of the
+    study are in Slurm's queue, and Interrupted, after the runs were stopped, when this process is asked to stop.
     """
     check_space(plan.folder)
     with plan.sweep.lock():
+        require_no_jobs(plan.sweep)
         plan.check_same()
         sweep = plan.save([]) if not plan.sweep.exists() else plan.sweep
         arms = open_arms(plan, open_storage(plan.study.spec.storage, plan.folder))

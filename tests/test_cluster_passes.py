@@ -1,0 +1,96 @@
+"""What is decided about the jobs of a sweep, on a Slurm that answers as a test says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fake_slurm import FakeSlurm
+from rich.console import Console
+from sweeping import Sweeping
+
+from paw_bench.config.load import load_experiment_file
+from paw_bench.config.profile import ClusterProfile
+from paw_bench.config.schema import ExperimentConfig, RunConfig
+from paw_bench.errors import UserError
+from paw_bench.store.run_directory import RunDirectory, RunInfo
+from paw_bench.store.sweep_directory import SweepDirectory
+from paw_bench.sweep.cluster import Cluster
+from paw_bench.sweep.identity import run_id
+from paw_bench.sweep.launch import launch, require_no_jobs
+from paw_bench.sweep.plan import plan
+from paw_bench.sweep.progress import Screen
+from paw_bench.sweep.slots import Slots
+
+CLUSTER = Cluster(ClusterProfile(schema_version=1, partition="gpu"), ["run"], ["keep"])
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+    return FakeSlurm(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, slurm: FakeSlurm) -> SweepDirectory:
+    """Two seeds that were submitted as the array 7, and are not in the queue."""
+    made = planned(tmp_path / "results" / "tiny-dot", 2)
+    submit(made, "tiny-dot-aa", ["7_0", "7_1"])
+    return made
+
+
+def planned(path: Path, seeds: int) -> SweepDirectory:
+    """A sweep of so many seeds on the cluster, each with its folder."""
+    runs = []
+    for seed in range(seeds):
+        config = RunConfig(experiment=ExperimentConfig(seed=seed))
+        info = RunInfo(run_id(config.experiment), "tiny", "paw", {}, seed)
+        RunDirectory.create(path / "runs" / info.run_id, info, config)
+        runs.append({"run_id": info.run_id, "arm": info.arm, "axes": info.axes, "seed": seed})
+    sweep = SweepDirectory.create(path, name="tiny", scale="dot", source="tiny.yaml", text="", plan={"runs": runs})
+    CLUSTER.save(sweep)
+    return sweep
+
+
+def submit(sweep: SweepDirectory, name: str, jobs: list[str]) -> None:
+    """Note that the first runs of the sweep were submitted as `jobs`."""
+    runs = [{"run_id": run.path.name, "cause": "first", "avoid": []} for run in sweep.runs()[: len(jobs)]]
+    sweep.journal("array_intent", submission=name, runs=runs)
+    sweep.journal("array_submitted", submission=name, jobs=jobs)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [("7_1", "tiny-dot-aa", "PENDING"), ("7_0", "tiny-dot-aa", "RUNNING"), ("8", "tiny-dot-aa-keeper", "PENDING")],
+)
+def test_nothing_is_started_here_while_a_job_of_the_sweep_is_in_the_queue(
+    sweep: SweepDirectory, slurm: FakeSlurm, task: tuple[str, str, str]
+) -> None:
+    slurm.queue(task)
+    with pytest.raises(UserError, match=f"1 job.* in Slurm's queue: {task[0]}\n.*paw-bench cancel tiny-dot"):
+        require_no_jobs(sweep)
+    slurm.queue(("7_1", "tiny-dot-aa", "CANCELLED"), ("9", "another", "RUNNING"))
+    require_no_jobs(sweep)
+
+
+def test_without_slurm_only_a_sweep_that_left_no_run_undone_goes_on_here(
+    sweep: SweepDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match="was submitted to a cluster, and Slurm does not say"):
+        require_no_jobs(sweep)
+    for run in sweep.runs():
+        (run.path / "result.json").touch()
+    require_no_jobs(sweep)
+
+
+def test_a_forgotten_cluster_option_starts_nothing_and_changes_no_file(tmp_path: Path, slurm: FakeSlurm) -> None:
+    sweeping = Sweeping(tmp_path)
+    sweep = planned(sweeping.sweep.path, 1)
+    submit(sweep, "tiny-dot-aa", ["7_0"])
+    slurm.queue(("7_0", "tiny-dot-aa", "PENDING"))
+    made = plan(load_experiment_file(sweeping.file, scale=None, overrides=()))
+    slots = Slots(made.file.execution)
+    with Screen(Console(quiet=True), "tiny") as screen, pytest.raises(UserError, match="in Slurm's queue"):
+        launch(made, {}, results=sweeping.results, slots=slots, retry=False, screen=screen, predicted_s=None)
+    assert SweepDirectory(sweep.path).info == sweep.info
+    assert [event["event"] for event in sweep.events()] == ["array_intent", "array_submitted"]
