@@ -24,7 +24,7 @@ from paw_bench.sweep import cluster_launch
 from paw_bench.sweep.cluster import make_pass, patient_lock, require_cluster
 from paw_bench.sweep.cluster_check import check_inputs
 from paw_bench.sweep.cluster_launch import ClusterLaunch
-from paw_bench.sweep.cluster_status import snapshot
+from paw_bench.sweep.cluster_status import submitted
 from paw_bench.sweep.cost import predict
 from paw_bench.sweep.describe import plan_json
 from paw_bench.sweep.history import history_lines
@@ -35,6 +35,7 @@ from paw_bench.sweep.queue import QueueError, slurm
 from paw_bench.sweep.shared import finished_elsewhere
 from paw_bench.sweep.signals import Interrupted
 from paw_bench.sweep.status import RunStatus
+from paw_bench.sweep.submissions import starts
 
 KEEP_COMMAND = (*RUN_COMMAND[:-1], "keep")
 _FOLLOW_S = 1.0
@@ -129,20 +130,28 @@ def retry(which: str, *, failed: bool, results: Path) -> None:
 
 
 def cancel(which: str, *, results: Path) -> None:
-    """Cancel all jobs of a sweep or a run, keepers of the sweep included."""
+    """Cancel all jobs of a sweep or a run, keepers of the sweep included.
+
+    Raises UserError where none is in the queue, StoreError where a pass holds the sweep for too long.
+    """
     sweep, run = find(which, results)
     require_cluster(sweep)
-    found = snapshot(sweep)
-    wanted = {run.info.run_id} if run else {entry.status.run_id for entry in found.runs}
-    jobs = {start.job for entry in found.runs if entry.status.run_id in wanted for start in entry.history}
-    live = {task.job_id for task in found.queue.values() if task.live}
-    keepers = {f"{submission.name}-keeper" for submission in found.submissions} if run is None else set()
-    ids = sorted(live & jobs) + [task.job_id for task in found.queue.values() if task.live and task.name in keepers]
-    if not ids:
-        raise UserError(f"{which}: none of its jobs is in the queue", f"see: paw-bench status {sweep.path.name}")
-    sweep.journal("cancelled", jobs=ids)
-    slurm(["scancel", *ids])
-    print(f"cancelled {len(live & jobs)} job(s); paw-bench retry submits them again")
+    # A pass that submits meanwhile would put jobs into the queue that are not seen here.
+    with patient_lock(sweep):
+        found, queue = submitted(sweep)
+        # Also of runs that a later call with fewer seeds does not plan any more.
+        by_run = starts(found)
+        wanted = [run.path.name] if run else list(by_run)
+        jobs = {(start.job, start.submission) for run_id in wanted for start in by_run.get(run_id, [])}
+        live = [task for task in queue.values() if task.live]
+        ids = sorted(task.job_id for task in live if (task.job_id, task.name) in jobs)
+        keepers = {f"{submission.name}-keeper" for submission in found} if run is None else set()
+        all_ids = ids + [task.job_id for task in live if task.name in keepers]
+        if not all_ids:
+            raise UserError(f"{which}: none of its jobs is in the queue", f"see: paw-bench status {sweep.path.name}")
+        sweep.journal("cancelled", jobs=all_ids)
+        slurm(["scancel", *all_ids])
+    print(f"cancelled {len(ids)} job(s); paw-bench retry submits them again")
 
 
 def logs(which: str, *, follow: bool, results: Path) -> None:

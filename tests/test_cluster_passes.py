@@ -9,12 +9,14 @@ from fake_slurm import FakeSlurm
 from rich.console import Console
 from sweeping import Sweeping
 
+from paw_bench import cli_cluster
 from paw_bench.config.load import load_experiment_file
 from paw_bench.config.profile import ClusterProfile
 from paw_bench.config.schema import ExperimentConfig, RunConfig
-from paw_bench.errors import UserError
+from paw_bench.errors import StoreError, UserError
 from paw_bench.store.run_directory import RunDirectory, RunInfo
 from paw_bench.store.sweep_directory import SweepDirectory
+from paw_bench.sweep import cluster
 from paw_bench.sweep.cluster import Cluster
 from paw_bench.sweep.identity import run_id
 from paw_bench.sweep.launch import launch, require_no_jobs
@@ -94,3 +96,33 @@ def test_a_forgotten_cluster_option_starts_nothing_and_changes_no_file(tmp_path:
         launch(made, {}, results=sweeping.results, slots=slots, retry=False, screen=screen, predicted_s=None)
     assert SweepDirectory(sweep.path).info == sweep.info
     assert [event["event"] for event in sweep.events()] == ["array_intent", "array_submitted"]
+
+
+def test_cancel_waits_for_the_pass_at_work(
+    sweep: SweepDirectory, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slurm.queue(("7_0", "tiny-dot-aa", "RUNNING"))
+    monkeypatch.setattr(cluster, "_LOCK_WAIT_S", 0.0)
+    with sweep.lock(), pytest.raises(StoreError, match="is at work on this folder"):
+        cli_cluster.cancel("tiny", results=sweep.path.parent)
+    assert slurm.calls("scancel") == []
+
+
+def test_cancel_of_a_sweep_takes_runs_that_are_not_planned_any_more_and_keepers_but_no_foreign_job(
+    sweep: SweepDirectory, slurm: FakeSlurm
+) -> None:
+    planned(sweep.path, 1)
+    keeper = ("8", "tiny-dot-aa-keeper", "PENDING")
+    slurm.queue(("7_0", "of-a-lost-controller", "RUNNING"), ("7_1", "tiny-dot-aa", "PENDING"), keeper)
+    cli_cluster.cancel("tiny", results=sweep.path.parent)
+    assert slurm.calls("scancel") == ["7_1 8"]
+    assert sweep.events()[-1]["jobs"] == ["7_1", "8"]
+
+
+def test_cancel_of_a_run_takes_its_own_job_alone(sweep: SweepDirectory, slurm: FakeSlurm) -> None:
+    slurm.queue(*((job, "tiny-dot-aa", "PENDING") for job in ("7_0", "7_1")), ("8", "tiny-dot-aa-keeper", "PENDING"))
+    cli_cluster.cancel(sweep.runs()[1].path.name, results=sweep.path.parent)
+    assert slurm.calls("scancel") == ["7_1"]
+    slurm.queue()
+    with pytest.raises(UserError, match="none of its jobs is in the queue"):
+        cli_cluster.cancel("tiny", results=sweep.path.parent)
