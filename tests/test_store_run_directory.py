@@ -62,6 +62,20 @@ def test_create_refuses_another_experiment_and_names_the_key(run: RunDirectory) 
         RunDirectory.create(run.path, INFO, other)
 
 
+def test_a_run_written_before_the_schema_got_a_key_is_the_run_that_is_planned(run: RunDirectory) -> None:
+    path = run.path / "config.json"
+    document = json.loads(path.read_text())
+    model = document["config"]["experiment"]["model"]
+    del model["lora_alpha"]
+    path.write_text(json.dumps(document))
+    assert RunDirectory.create(run.path, INFO, CONFIG).config == CONFIG
+
+    model["name"] = "another"
+    path.write_text(json.dumps(document))
+    with pytest.raises(StoreError, match=r"experiment\.model\.name is 'another', the plan says 'embedded'"):
+        RunDirectory.create(run.path, INFO, CONFIG)
+
+
 def test_execution_may_change_until_the_run_is_finished(run: RunDirectory) -> None:
     def with_threads(threads: int) -> RunConfig:
         return RunConfig(experiment=CONFIG.experiment, execution=ExecutionConfig(threads=threads))

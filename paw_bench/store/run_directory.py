@@ -66,7 +66,8 @@ class RunDirectory:
         """Make the folder with its `config.json`; on an existing one only `execution` may differ, and is updated
         unless the run is finished.
 
-        Raises StoreError naming the first key of `experiment` that differs from the one on disk.
+        Keys that the schema got since the config was written count as what it gives them. Raises StoreError naming the
+        first key of `experiment` that differs from the one on disk.
         """
         directory = cls(path)
         document: Record = {
@@ -79,9 +80,10 @@ class RunDirectory:
         }
         if directory._config_file.exists():
             found = read_json(directory._config_file)
-            require_same_experiment(
-                directory._config_file, found["config"]["experiment"], document["config"]["experiment"]
-            )
+            wanted = document["config"]["experiment"]
+            if found["config"]["experiment"] != wanted:
+                written = cls(path).config.experiment.model_dump(mode="json")
+                require_same_experiment(directory._config_file, written, wanted)
             if (path / _RESULT).exists() or {**document, "schema_version": found["schema_version"]} == found:
                 return directory
         write_json(directory._config_file, document)
