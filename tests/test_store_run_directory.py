@@ -76,14 +76,22 @@ def test_a_run_written_before_the_schema_got_a_key_is_the_run_that_is_planned(ru
         RunDirectory.create(run.path, INFO, CONFIG)
 
 
-def test_execution_may_change_until_the_run_is_finished(run: RunDirectory) -> None:
-    def with_threads(threads: int) -> RunConfig:
-        return RunConfig(experiment=CONFIG.experiment, execution=ExecutionConfig(threads=threads))
+def with_threads(threads: int) -> RunConfig:
+    return RunConfig(experiment=CONFIG.experiment, execution=ExecutionConfig(threads=threads))
 
+
+def test_execution_may_change_until_the_run_is_finished(run: RunDirectory) -> None:
     assert RunDirectory.create(run.path, INFO, with_threads(2)).config.execution.threads == 2
     finish(run)
     assert RunDirectory.create(run.path, INFO, with_threads(4)).config.execution.threads == 2
     assert run.result() is not None
+
+
+def test_execution_of_a_run_at_work_stays_what_it_is(run: RunDirectory) -> None:
+    before = run.config.execution.threads
+    with run.lock():
+        assert RunDirectory.create(run.path, INFO, with_threads(before + 1)).config.execution.threads == before
+    assert RunDirectory.create(run.path, INFO, with_threads(before + 1)).config.execution.threads == before + 1
 
 
 def test_checkpoint_killed_anywhere_is_complete_or_absent(run: RunDirectory) -> None:

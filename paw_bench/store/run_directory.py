@@ -64,7 +64,7 @@ class RunDirectory:
     @classmethod
     def create(cls, path: Path, info: RunInfo, config: RunConfig) -> RunDirectory:
         """Make the folder with its `config.json`; on an existing one only `execution` may differ, and is updated
-        unless the run is finished.
+        unless the run is finished or at work: its result will stand on the config that it began with.
 
         Keys that the schema got since the config was written count as what it gives them. Raises StoreError naming the
         first key of `experiment` that differs from the one on disk.
@@ -84,7 +84,10 @@ class RunDirectory:
             if found["config"]["experiment"] != wanted:
                 written = cls(path).config.experiment.model_dump(mode="json")
                 require_same_experiment(directory._config_file, written, wanted)
-            if (path / _RESULT).exists() or {**document, "schema_version": found["schema_version"]} == found:
+            if {**document, "schema_version": found["schema_version"]} == found:
+                return directory
+            # In this order: what is not held any more may have been published just before.
+            if directory.is_locked() or (path / _RESULT).exists():
                 return directory
         write_json(directory._config_file, document)
         return directory
