@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from paw_bench.cli_budget import announce, require_budget, show_plan
-from paw_bench.cli_status import all_sweeps, find_sweep, report_lines, states_of, status_document
+from paw_bench.cli_status import all_sweeps, find_sweep, report_lines, states_of, status_document, sweeps_named
 from paw_bench.cli_sweep import conclude
 from paw_bench.config.load import load_experiment_file
 from paw_bench.config.profile import load_profile
@@ -187,11 +187,20 @@ def why(which: str, *, results: Path) -> None:
 
 
 def find(which: str, results: Path) -> tuple[SweepDirectory, RunDirectory | None]:
-    """The sweep and, unless `which` names a whole sweep, the run. Raises UserError where there is none, or several."""
+    """The sweep and, unless `which` names a whole sweep, the run. Raises UserError where there is none, or several.
+
+    A sweep's own name comes before the beginning of a run id. A run that other sweeps link is that of the sweep that
+    ran it.
+    """
     path = Path(which)
     if (path / "config.json").exists() and path.parent.name == "runs":
         return SweepDirectory(path.absolute().parents[1]), RunDirectory(path.absolute())
-    found = [(sweep, run) for sweep in all_sweeps(results) for run in sweep.runs() if run.path.name.startswith(which)]
+    if sweeps_named(which, results):
+        return find_sweep(which, results), None
+    named = [(sweep, run) for sweep in all_sweeps(results) for run in sweep.runs() if run.path.name.startswith(which)]
+    # Folders come after links here, so that they are what is kept.
+    named.sort(key=lambda pair: not pair[1].path.is_symlink())
+    found = list({run.path.resolve(): (sweep, run) for sweep, run in named}.values())
     if len(found) == 1:
         return found[0]
     if found:
@@ -209,7 +218,12 @@ def find_run(which: str, results: Path) -> tuple[SweepDirectory, RunDirectory]:
 
 
 def _status(sweep: SweepDirectory, run: RunDirectory) -> RunStatus:
-    return next(status for status in states_of(sweep) if status.run_id == run.path.name)
+    status = next((status for status in states_of(sweep) if status.run_id == run.path.name), None)
+    if status is None:
+        problem = f"{run.path}: is not planned any more by {sweep.path.name}"
+        remedy = f"read {run.path}/journal.jsonl and {run.path}/attempts/*/log.txt, or plan the run again"
+        raise UserError(problem, remedy)
+    return status
 
 
 def _pass(sweep: SweepDirectory, *, retry: Collection[str]) -> list[RunStatus]:

@@ -88,15 +88,18 @@ def find_sweep(which: str, results: Path, *, what: str = "sweep") -> SweepDirect
 
     Raises UserError naming the sweeps that are there.
     """
-    exact = [SweepDirectory(path) for path in (Path(which), results / which)]
-    found = [sweep for sweep in exact if sweep.exists()] or [
-        sweep for sweep in all_sweeps(results) if sweep.info["name"] == which
-    ]
-    if len(found) == 1 or (found and found[0] in exact):
+    found = sweeps_named(which, results)
+    if len(found) == 1:
         return found[0]
     names = ", ".join(sweep.path.name for sweep in found or all_sweeps(results))
     problem = "several sweeps have this name" if found else f"no such {what} in {results}"
     raise UserError(f"{which}: {problem}", f"name one of: {names}")
+
+
+def sweeps_named(which: str, results: Path) -> list[SweepDirectory]:
+    """The one sweep in that folder or with that folder's name below `results`, else all of the name without a scale."""
+    exact = [sweep for path in (Path(which), results / which) if (sweep := SweepDirectory(path)).exists()]
+    return exact[:1] or [sweep for sweep in all_sweeps(results) if sweep.info["name"] == which]
 
 
 def all_sweeps(results: Path) -> list[SweepDirectory]:
