@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from paw_bench.errors import StoreError
-from paw_bench.store.atomic import temporary_sibling
+from paw_bench.store.atomic import remove_leftovers, temporary_sibling
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.plan import Plan
@@ -36,13 +37,19 @@ def finished_elsewhere(plan: Plan, folder: Path) -> dict[str, Path]:
 def link_finished(plan: Plan, sweep: SweepDirectory) -> list[str]:
     """Link what is finished elsewhere into the sweep; returns a line for each sweep that it comes from.
 
-    A link to a run that is no longer finished is taken away: the run is then this sweep's own.
+    A link to a run that is no longer finished is taken away: the run is then this sweep's own. Call it under the
+    sweep's lock.
     """
     for run in plan.runs:
         path = sweep.run_path(run.run_id)
         if path.is_symlink() and not (path / "result.json").exists():
             path.unlink()
-    links = {run_id: path for run_id, path in finished_elsewhere(plan, sweep.path).items() if _is_whole(path)}
+    elsewhere = finished_elsewhere(plan, sweep.path)
+    links = {
+        run_id: path
+        for run_id, path in elsewhere.items()
+        if _is_whole(path) and not _in_the_way(sweep.run_path(run_id))
+    }
     for run_id, path in links.items():
         link = sweep.run_path(run_id)
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -84,3 +91,13 @@ def _is_whole(path: Path) -> bool:
         return RunDirectory(path).result() is not None
     except StoreError:
         return False
+
+
+def _in_the_way(path: Path) -> bool:
+    """Whether a folder stands where the link would. One that was made but got no config before its maker died goes."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    remove_leftovers(path)
+    with suppress(OSError):
+        path.rmdir()
+    return path.is_dir()
