@@ -1,7 +1,7 @@
-"""Two pieces of work timed in turns, and the ratio of their times with an interval.
+"""Pieces of work timed in turns, and the ratio of two's times with an interval.
 
-Each runs in a thread of its own, from the beginning of one of its turns to that of the next, while the other waits: so
-what a machine does meanwhile (clocks, caches, neighbours) falls on both alike, turn by turn, and nothing starts anew.
+Each runs in a thread of its own, from the beginning of one of its turns to that of the next, while the others wait: so
+what a machine does meanwhile (clocks, caches, neighbours) falls on all alike, turn by turn, and nothing starts anew.
 On a CPU a turn's time is that of its own thread on the processor, with one thread for torch: neither waiting nor what
 other processes do is in it. On a GPU it is the clock's, once the device has finished.
 
@@ -83,20 +83,17 @@ class Lane:
         return time.thread_time() if self._device == "cpu" else time.perf_counter()
 
 
-def take_turns(first: Lane, second: Lane, *, pairs: int, prepare: Callable[[], None]) -> list[tuple[Cost, Cost]]:
-    """The costs of `pairs` turns of both, who goes first changing from pair to pair; `prepare` comes before each.
+def take_turns(*lanes: Lane, rounds: int, prepare: Callable[[], None]) -> list[list[Cost]]:
+    """The cost of each lane's turn in each of `rounds`; who goes first changes; `prepare` comes before each round.
 
-    One more pair, that warms up, is not counted.
+    One more round, that warms up, is not counted.
     """
     found = []
-    for number in range(pairs + 1):
+    for number in range(rounds + 1):
         prepare()
-        if number % 2:
-            costs = first.turn(), second.turn()
-        else:
-            later = second.turn()
-            costs = first.turn(), later
-        found.append(costs)
+        places = [(number + place) % len(lanes) for place in range(len(lanes))]
+        costs = {place: lanes[place].turn() for place in places}
+        found.append([costs[place] for place in range(len(lanes))])
     return found[1:]
 
 

@@ -33,7 +33,7 @@ def main() -> None:
     ((episodes, _),) = play(config, updates=1)
     ours = Lane(training(config, lambda: list(episodes)), device=options.device)
     trl = Lane(trl_training(config, episodes), device=options.device)
-    pairs = take_turns(ours, trl, pairs=options.pairs, prepare=lambda: None)
+    pairs = take_turns(ours, trl, rounds=options.pairs, prepare=lambda: None)
     tokens = sum(tokens_of(episode) for episode in episodes)
     print(f"{len(episodes)} rows, {tokens} tokens an update, {len(pairs)} pairs of updates")
     speeds = [tokens / median(pair[lane].seconds for pair in pairs) for lane in (0, 1)]

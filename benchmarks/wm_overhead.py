@@ -1,17 +1,19 @@
-"""What the world-model term costs: updates with and without it (paw, none), in turns, on the same episodes.
+"""What the world-model term costs: updates with and without it, in turns, on the same episodes.
 
     python benchmarks/wm_overhead.py [--pairs 60] [--scale embedded] [--model embedded] [--device cpu] [--set KEY=VALUE]
 
-For windowed and full contexts apart it plays the episodes of a few updates once, then both trainers train on them, each
-in a lane of `paired.py`, from the end of one rollout to the beginning of the next, so that nothing of an update is left
-out. The learning rate is next to nothing: the weights, and so the work, stay what they are. Printed are the ratios
-paw / none, with a 95 % interval, of the training phase, of the whole update (with the seconds that its episodes took to
-play) and of peak memory (of the process on a CPU, of the allocator on a GPU).
+For windowed and full contexts apart it plays the episodes of a few updates once, then the trainers train on them, each
+in a lane of `paired.py`, from the end of one rollout to the beginning of the next. `paw` trains with the term; `none`
+measures it on the same rows; `bare` (windowed contexts) trains rows that end with the action, as anybody without a
+world model would: the baseline for all that PaW adds, the observation's tokens included. Full rows hold them anyway.
+The learning rate is next to nothing: the weights, and so the work, stay what they are. Printed are ratios with a 95 %
+interval of the training phase, of the whole update (with the seconds that its episodes took to play) and of peak memory
+(of the process on a CPU, of the allocator on a GPU).
 
 A pair of whole updates of scale embedded takes half a minute on a CPU. `--set algorithm.groups=2 --set
 algorithm.group_size=4 --set environment.max_turns=8` gives one a second; small updates hide least what the term costs
 an update rather than a token. The gradients of the two parts are not measured apart here. What entropies of the whole
-vocabulary cost in the rollout, which both arms take: `entropy.py`.
+vocabulary cost in the rollout, which is the same for all: `entropy.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from statistics import fmean, median
@@ -91,7 +94,7 @@ def experiment(mode: str, options: argparse.Namespace) -> ExperimentFile:
 def measure_mode(mode: str, options: argparse.Namespace) -> None:
     """Print one context form's ratios."""
     file = experiment(mode, options)
-    none, paw = (RunConfig(experiment=file.resolve(arm, {}), execution=file.execution) for arm in ("none", "paw"))
+    paw, none = (RunConfig(experiment=file.resolve(arm, {}), execution=file.execution) for arm in ("paw", "none"))
     rollouts = cycle(play(none, updates=ROLLOUTS))
     current: list[Episode] = []
     seconds: list[float] = []
@@ -100,9 +103,12 @@ def measure_mode(mode: str, options: argparse.Namespace) -> None:
         current[:], took = next(rollouts)
         seconds.append(took)
 
-    lanes = [Lane(training(config, lambda: list(current)), device=options.device) for config in (none, paw)]
-    pairs = take_turns(*lanes, pairs=options.pairs, prepare=next_rollout)
-    report(mode, seconds[1:], pairs)
+    works = {"paw": training(paw, lambda: list(current)), "none": training(none, lambda: list(current))}
+    if mode == "window":
+        works["bare"] = training(none, lambda: ended_by_actions(current))
+    lanes = [Lane(work, device=options.device) for work in works.values()]
+    found = take_turns(*lanes, rounds=options.pairs, prepare=next_rollout)
+    report(mode, seconds[1:], dict(zip(works, zip(*found, strict=True), strict=True)))
 
 
 def play(config: RunConfig, *, updates: int) -> list[tuple[list[Episode], float]]:
@@ -130,6 +136,12 @@ def play(config: RunConfig, *, updates: int) -> list[tuple[list[Episode], float]
             synchronize(execution.device)
             played.append((episodes, clock() - started))
         return played
+
+
+def ended_by_actions(episodes: list[Episode]) -> list[Episode]:
+    """The same episodes as rows that nothing follows: turns without the observation that answers them."""
+    silence = {"observation_text": "", "listed_text": "", "separator_ids": [], "observation_ids": [], "closing_ids": []}
+    return [replace(episode, turns=[replace(turn, **silence) for turn in episode.turns]) for episode in episodes]
 
 
 def training(config: RunConfig, collect: Callable[[], list[Episode]]) -> Callable[[Callable[[], None]], None]:
@@ -161,23 +173,22 @@ def training(config: RunConfig, collect: Callable[[], list[Episode]]) -> Callabl
     return work
 
 
-def report(mode: str, rollouts: list[float], pairs: list[tuple[Cost, Cost]]) -> None:
-    """Print the ratios of the counted pairs; `rollouts` are the seconds that the episodes of each took to play."""
-    none = [without for without, _ in pairs]
-    print(
-        f"{mode}: {len(pairs)} pairs; without the term rollout {fmean(rollouts):.2f} s, training "
-        f"{median(cost.seconds for cost in none):.3f} s, peak {median(cost.peak_mb for cost in none):.0f} MB"
-    )
-    named = {
-        "training phase": [with_term.seconds / without.seconds for without, with_term in pairs],
-        "whole update": [
-            (rollout + with_term.seconds) / (rollout + without.seconds)
-            for rollout, (without, with_term) in zip(rollouts, pairs, strict=True)
-        ],
-        "peak memory": [with_term.peak_mb / without.peak_mb for without, with_term in pairs],
-    }
-    for name, ratios in named.items():
-        print(f"  {name:14} paw / none = {with_interval(ratios)}")
+def report(mode: str, rollouts: list[float], lanes: Mapping[str, Sequence[Cost]]) -> None:
+    """Print the ratios of the counted rounds; `rollouts` are the seconds that the episodes of each took to play."""
+    for name, costs in lanes.items():
+        print(
+            f"{mode}, {name}: {len(costs)} updates; rollout {fmean(rollouts):.2f} s, training "
+            f"{median(cost.seconds for cost in costs):.3f} s, peak {median(cost.peak_mb for cost in costs):.0f} MB"
+        )
+    for base in [name for name in lanes if name != "paw"]:
+        rounds = list(zip(rollouts, lanes["paw"], lanes[base], strict=True))
+        named = {
+            "training phase": [paw.seconds / other.seconds for _, paw, other in rounds],
+            "whole update": [(rollout + paw.seconds) / (rollout + other.seconds) for rollout, paw, other in rounds],
+            "peak memory": [paw.peak_mb / other.peak_mb for _, paw, other in rounds],
+        }
+        for name, ratios in named.items():
+            print(f"  {name:14} paw / {base} = {with_interval(ratios)}")
 
 
 if __name__ == "__main__":

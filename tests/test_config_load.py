@@ -161,6 +161,7 @@ def test_a_bad_file_is_refused_where_it_is_bad(tmp_path, text, line, key, words)
         ),
         ("{ rollout: { temperature: 0.7 } }", "rollout.temperature", "set rollout.temperature to 1.0"),
         ("{ algorithm: { group_size: 1 } }", "algorithm.group_size", "set group_size to 2 or more, or name to 'ppo'"),
+        ("{ algorithm: { groups: 1, group_size: 3 } }", "algorithm.optimizer_steps", "set it to at most 3"),
         ("{ algorithm: { name: ppo, groups: 1, group_size: 1 } }", "algorithm.groups", "set groups to 2 or more"),
         ("{ algorithm: { name: gigpo } }", "algorithm.scale_advantages", "set it to 'group' or 'none'"),
         (

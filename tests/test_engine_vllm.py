@@ -195,6 +195,11 @@ def test_a_run_trains_on_what_vllm_samples(tmp_path):
         assert 0 < record["wm"]["selected_share"] < 1
     engine = json.loads((run.path / "attempts/1/provenance.json").read_text())["engine"]
     assert engine == {"name": "vllm_colocate", "reason": "execution.engine names it"}
+    # Of an evaluation only the samples are scored.
+    samples = [json.loads(line) for line in (run.path / "samples.jsonl").read_text().splitlines()[1:]]
+    entropies = [entropy for one in samples for turn in one["turns"] for entropy in turn["reply"]["entropy"]]
+    assert entropies
+    assert all(isinstance(entropy, float) and entropy >= 0 for entropy in entropies)
 
 
 def test_packed_weights_that_no_sync_reaches_stop_the_run(tmp_path):

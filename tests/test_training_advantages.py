@@ -61,6 +61,16 @@ def test_group_relative_is_the_distance_from_the_group_in_its_spread():
     assert close(group_relative(returns, groups, scale="batch"), [whole, -whole, 0, 0, 0])
 
 
+@pytest.mark.parametrize("scale", ["group", "batch"])
+@pytest.mark.parametrize("value", [8.57375, 9.025, 0.1])
+def test_equal_returns_have_an_advantage_of_nothing(value, scale):
+    """Not the rounding of their mean, which divided by a spread of nothing would be one."""
+    for count in range(2, 40):
+        found = group_relative(torch.full((count,), value), torch.zeros(count, dtype=torch.long), scale=scale)
+        assert found.dtype == torch.float32
+        assert found.abs().max() < 1e-9
+
+
 def test_leave_one_out_compares_with_the_other_episodes_only():
     """Group 0: episodes 0 (rows 4, 2) and 1 (row 1); group 1: episodes 2 (6) and 3 (0)."""
     returns, groups = torch.tensor([4.0, 2.0, 1.0, 6.0, 0.0]), torch.tensor([0, 0, 0, 1, 1])

@@ -81,7 +81,10 @@ class AlgorithmConfig(Section):
     (`group`). `rloo`, `ppo`: of the update's advantages, of which the mean is taken off too (`batch`).
     """
     penalty_credit: Literal["episode", "turn"] = "episode"
-    """Whose return an invalid action lowers: its whole episode's, or (windowed rows only) its own turn's."""
+    """Whose return an invalid action lowers: its whole episode's, or (windowed rows only) its own turn's.
+
+    With `turn` returns are compared row by row: an episode counts once for each of its turns, as in verl-agent.
+    """
     loss_type: Literal["grpo", "dapo", "dr_grpo", "bnpo"] = "dapo"
     """TRL's name of the token normaliser of the RL loss. `rloo` does not read it: its loss is a mean over rows."""
     gigpo: GigpoConfig = GigpoConfig()
@@ -107,6 +110,13 @@ class AlgorithmConfig(Section):
             )
         if self.groups * self.group_size < 2:
             raise impossible("groups", "an update needs at least 2 episodes", "set groups to 2 or more")
+        episodes = self.groups * self.group_size
+        if self.optimizer_steps > episodes:
+            raise impossible(
+                "optimizer_steps",
+                f"an update of {episodes} episodes may have no more rows than that to share among the steps",
+                f"set it to at most {episodes}",
+            )
         if self.scale_advantages not in _SCALES[self.name]:
             raise impossible(
                 "scale_advantages",

@@ -66,7 +66,7 @@ def play_config(
     else:
         below, own = _layer(model.run.config.experiment.model_dump()), _layer({})
         execution = make_layer(model.run.config.execution.model_dump(), Origin(_OWN), ExecutionConfig)
-    paw, one_group = _layer({"world_model": "paw"}), _layer({"algorithm": {"groups": 1}})
+    paw, one_group = _layer({"world_model": "paw"}), _layer({"algorithm": {"groups": 1, "optimizer_steps": 1}})
     layers = (paw, _about(environment, below), own, _layer(_made_for(model)), *changes.experiment, one_group)
     executed = resolve((execution, *changes.execution), ExecutionConfig)
     # One process, and an engine that takes entropies.

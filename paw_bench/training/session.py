@@ -149,6 +149,7 @@ class Session:
             self.panels["train"].tasks, self.experiment.algorithm, seed=self.experiment.seed, update=update
         )
         episodes = self._play(assignments, self.experiment.rollout.temperature)
+        self._take_entropies(episodes)
         if not self.tokens_recorded:
             self._record_tokens(episodes, update)
             self.tokens_recorded = True
@@ -164,12 +165,13 @@ class Session:
     def _play(self, assignments: list[Assignment], temperature: float) -> list[Episode]:
         """All episodes of `assignments`, of which each rank plays its share, by the policy as it is now."""
         self.sync.to(self.model, self.trainer.updates_done)
-        own = self.collector.collect(list(self.ranks.share(assignments)), temperature)
+        return self.ranks.gather_shares(self.collector.collect(list(self.ranks.share(assignments)), temperature))
+
+    def _take_entropies(self, episodes: list[Episode]) -> None:
+        """Those that selection scores by, where the engine took none."""
         if self.experiment.world_model.selection.score == "entropy":
-            fill_entropies(
-                own, self.model, mode=self.experiment.context.mode, batch=self.config.execution.micro_batch_rows
-            )
-        return self.ranks.gather_shares(own)
+            batch, mode = self.config.execution.micro_batch_rows, self.experiment.context.mode
+            fill_entropies(episodes, self.model, mode=mode, batch=batch)
 
     def _on_update(self, record: dict[str, Any], _: UpdateLoop) -> None:
         redone = sum(self.ranks.gather(self.pool.redone - self.redone))
@@ -248,11 +250,12 @@ class Session:
             return
         batch, mode = self.config.execution.micro_batch_rows, self.experiment.context.mode
         diagnostics = measure(self.model, self.fixed, batch, rho=self.experiment.world_model.loss.rho)
-        sampled = (
-            samples.records(episodes, phase, model=self.model, codec=self.collector.codec, mode=mode, batch=batch)
-            if phase in samples.PHASES
-            else []
-        )
+        sampled: list[dict[str, Any]] = []
+        if phase in samples.PHASES:
+            self._take_entropies([episode for _, episode in samples.choose(episodes)])
+            sampled = samples.records(
+                episodes, phase, model=self.model, codec=self.collector.codec, mode=mode, batch=batch
+            )
         outcome = summary(episodes, self.panel)
         seconds = time.monotonic() - started
         self.directory.append_fixed_transitions({"phase": phase, **diagnostics})

@@ -15,10 +15,12 @@ def group_relative(returns: Tensor, groups: Tensor, *, scale: Literal["group", "
 
     `groups` (N,) names the group of each. A group of one has no spread and gets 0.
     """
-    advantages = returns.clone()
+    # The mean of equal float32 returns may round away from them, which the division would blow up to an advantage.
+    exact = returns.double()
+    advantages = exact.clone()
     for group in groups.unique():
         members = groups == group
-        advantages[members] -= returns[members].mean()
+        advantages[members] -= exact[members].mean()
         if scale == "group" and members.sum() > 1:
-            advantages[members] /= returns[members].std() + EPSILON
-    return advantages / (returns.std() + EPSILON) if scale == "batch" else advantages
+            advantages[members] /= exact[members].std() + EPSILON
+    return (advantages / (exact.std() + EPSILON) if scale == "batch" else advantages).to(returns.dtype)

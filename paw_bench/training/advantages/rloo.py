@@ -15,8 +15,11 @@ def leave_one_out(returns: Tensor, groups: Tensor, episodes: Tensor, *, standard
     episode, so the baseline does not depend on the action it judges. `standardise`: less the mean of all advantages,
     divided by their standard deviation (n - 1) + 1e-4, as TRL's `normalize_advantages`.
     """
-    advantages = torch.empty_like(returns)
-    for row in range(len(returns)):
+    exact = returns.double()  # As in `group_relative`.
+    advantages = torch.empty_like(exact)
+    for row in range(len(exact)):
         others = (groups == groups[row]) & (episodes != episodes[row])
-        advantages[row] = returns[row] - returns[others].mean()
-    return (advantages - advantages.mean()) / (advantages.std() + EPSILON) if standardise else advantages
+        advantages[row] = exact[row] - exact[others].mean()
+    if standardise:
+        advantages = (advantages - advantages.mean()) / (advantages.std() + EPSILON)
+    return advantages.to(returns.dtype)
