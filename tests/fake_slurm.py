@@ -34,9 +34,10 @@ class FakeSlurm:
             script.chmod(0o755)
         monkeypatch.setenv("PATH", f"{self._folder / 'bin'}:{os.environ['PATH']}")
 
-    def queue(self, *tasks: tuple[str, str, str]) -> None:
-        """Let squeue show these (job id, name, state)."""
-        (self._folder / "queue").write_text("".join(f"{job}|{name}|{state}|n1|None\n" for job, name, state in tasks))
+    def queue(self, *tasks: tuple[str, str, str], nodes: str = "n1") -> None:
+        """Let squeue show these (job id, name, state), all on `nodes`."""
+        lines = [f"{job}|{name}|{state}|{nodes}|None\n" for job, name, state in tasks]
+        (self._folder / "queue").write_text("".join(lines))
 
     def refuse(self, text: str) -> None:
         """Let sbatch refuse scripts that hold `text`."""

@@ -17,7 +17,7 @@ from paw_bench.errors import StoreError, UserError
 from paw_bench.store.run_directory import RunDirectory, RunInfo
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep import cluster
-from paw_bench.sweep.cluster import Cluster
+from paw_bench.sweep.cluster import Cluster, make_pass
 from paw_bench.sweep.identity import run_id
 from paw_bench.sweep.launch import launch, require_no_jobs
 from paw_bench.sweep.plan import plan
@@ -126,3 +126,18 @@ def test_cancel_of_a_run_takes_its_own_job_alone(sweep: SweepDirectory, slurm: F
     slurm.queue()
     with pytest.raises(UserError, match="none of its jobs is in the queue"):
         cli_cluster.cancel("tiny", results=sweep.path.parent)
+
+
+def test_nodes_that_failed_under_a_run_are_excluded_unless_too_few_are_left(
+    sweep: SweepDirectory, slurm: FakeSlurm
+) -> None:
+    slurm.queue(("7_0", "tiny-dot-aa", "NODE_FAIL"), ("7_1", "tiny-dot-aa", "NODE_FAIL"), nodes="n[1-2]")
+    make_pass(sweep, CLUSTER, print)
+    assert "#SBATCH --exclude='n[1-2]'\n" in slurm.taken
+    again = sweep.events()[-2]
+    assert [(run["cause"], run["avoid"]) for run in again["runs"]] == 2 * [("node_failure", ["n[1-2]"])]
+    slurm.refuse("n3,n[1-2]")
+    slurm.queue(*((f"77_{task}", again["submission"], "NODE_FAIL") for task in (0, 1)), nodes="n3")
+    make_pass(sweep, CLUSTER, print)
+    assert "--exclude" not in slurm.taken
+    assert [run["avoid"] for run in sweep.events()[-2]["runs"]] == [[], []]

@@ -20,12 +20,14 @@ from typing import Any
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from paw_bench.config.profile import ClusterProfile
+from paw_bench.config.schema import RunConfig
 from paw_bench.errors import StoreError
 from paw_bench.store.atomic import write_json
 from paw_bench.store.documents import read_json
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.causes import retries_left
+from paw_bench.sweep.cluster_check import sbatch_refusal
 from paw_bench.sweep.cluster_status import ClusterRun, Snapshot, snapshot, submitted
 from paw_bench.sweep.driver import check_space
 from paw_bench.sweep.execution_changes import halve_micro_batch
@@ -94,7 +96,7 @@ def make_pass(sweep: SweepDirectory, cluster: Cluster, note: Note, *, retry: Col
         cause = _reason_to_submit(run, cluster, retry)
         if cause:
             directory = RunDirectory(run.status.path)
-            avoid = _avoid(run, cluster)
+            avoid = _avoid(run, directory.config, sweep, cluster)
             if cause == "retry":
                 with directory.lock():
                     directory.journal("retry")
@@ -185,17 +187,16 @@ def _cancel_siblings(sweep: SweepDirectory, found: Snapshot, retry: Collection[s
     return jobs
 
 
-def _avoid(run: ClusterRun, cluster: Cluster) -> list[str]:
-    """Nodes that failed under the run so far; none where that would leave no node at all."""
+def _avoid(run: ClusterRun, config: RunConfig, sweep: SweepDirectory, cluster: Cluster) -> list[str]:
+    """Nodes that failed under the run so far; none where Slurm would not take it without them."""
     before = run.history[-1].avoid if run.history else ()
     failed = (run.end.node,) if run.end and run.end.cause in _NODE_AT_FAULT and run.end.node else ()
-    avoid = {*before, *failed}
-    if avoid:
-        partition = ["-p", cluster.profile.partition] if cluster.profile.partition else []
-        nodes = set(slurm(["sinfo", "-h", "-N", *partition, "-o", "%N"]).split())
-        if nodes <= avoid:
-            return []
-    return sorted(avoid)
+    avoid = sorted({*before, *failed})
+    if not avoid:
+        return []
+    # Slurm alone knows which nodes are left: of the run's own partition, with its GPUs, as many as it needs.
+    shape = Shape.of(cluster.profile, sweep.info["scale"], config, avoid=avoid)
+    return [] if sbatch_refusal(shape, cluster.launcher(sweep)) else avoid
 
 
 def _submit(

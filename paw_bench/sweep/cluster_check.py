@@ -95,11 +95,11 @@ def _accounts() -> list[str]:
 
 
 def _test(file: ProfileFile, shape: Shape, scale: str, model: str, launcher: SlurmLauncher) -> None:
-    problem = _refusal(shape, launcher)
+    problem = sbatch_refusal(shape, launcher)
     if problem is None:
         return
     # Slurm does not say which of a dozen options its nodes lack.
-    guilty = (key for key, less in _LESS.items() if _refusal(replace(shape, **less), launcher) is None)
+    guilty = (key for key, less in _LESS.items() if sbatch_refusal(replace(shape, **less), launcher) is None)
     key = next(guilty, "partition")
     where, dotted = file.locate(key, scale, model)
     raise ConfigError(
@@ -111,7 +111,7 @@ def _test(file: ProfileFile, shape: Shape, scale: str, model: str, launcher: Slu
     )
 
 
-def _refusal(shape: Shape, launcher: SlurmLauncher) -> str | None:
+def sbatch_refusal(shape: Shape, launcher: SlurmLauncher) -> str | None:
     """What `sbatch --test-only` has against one job of this shape."""
     with tempfile.NamedTemporaryFile("w", suffix=".sh") as script:
         script.write(launcher.script(shape, "test", 1))
