@@ -70,6 +70,7 @@ def test_what_an_exception_says_about_the_end_of_its_attempt(error: BaseExceptio
         ("FAILED", OPENED, ended(cause="collapsed"), "collapsed"),
         ("FAILED", OPENED, ended(cause="config"), "config"),
         ("FAILED", {"event": "attempt_refused", "reason": "packages.trl differs"}, None, "config"),
+        ("FAILED", {"event": "attempt_refused", "reason": "no space left", "cause": "storage"}, None, "storage"),
         ("CANCELLED", OPENED, ended("interrupted", "stopped by SIGTERM"), "cancelled"),
         ("CANCELLED", None, None, "cancelled"),
         ("FAILED", OPENED, None, "lost"),

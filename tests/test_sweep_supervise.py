@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sweeping import behave, wait_for
 
 from paw_bench.config.schema import ExecutionConfig, ExperimentConfig, RunConfig, TrainingConfig
+from paw_bench.errors import StoreError
 from paw_bench.store.run_directory import RunDirectory, RunInfo
 from paw_bench.sweep.environment import run_environment
 from paw_bench.sweep.identity import run_id
+from paw_bench.sweep.siblings import refusal_in
 from paw_bench.sweep.slots import Slots
+from paw_bench.sweep.supervise import supervise
 
 EXPERIMENT = ExperimentConfig(training=TrainingConfig(updates=6))
 
@@ -75,6 +80,28 @@ def test_a_failure_is_recorded_with_type_message_and_traceback(run: RunDirectory
     assert run.events()[-1]["reason"] == "ValueError: something is wrong"
     assert run.events()[-1]["transient"] is False
     assert "Traceback" in run.attempts()[0].log.read_text()
+
+
+def test_a_disk_that_has_no_room_for_another_attempt_is_no_bad_config(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.mkdir
+
+    def mkdir(path: Path, *arguments: Any, **options: Any) -> None:
+        if "attempts" in path.parts:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded", str(path))
+        real(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(StoreError, match="no space left"):
+        supervise(run.path, lambda directory: None)
+    refused = run.events()[-1]
+    assert (refused["event"], refused["cause"]) == ("attempt_refused", "storage")
+
+
+def test_a_run_that_was_spared_is_not_named_as_the_one_that_was_refused(run: RunDirectory) -> None:
+    run.journal("attempt_refused", reason="its configuration was refused in paw seed 1", cause="config", job="7")
+    assert refusal_in(run) is None
 
 
 def test_the_environment_of_a_run_follows_the_config_and_respects_the_user() -> None:

@@ -75,7 +75,7 @@ def end_of(task: Task | None, opened: Record | None, ended: Record | None) -> En
     """
     state, node = (task.state, task.node) if task else ("", "")
     if opened is not None and opened["event"] == "attempt_refused":
-        return End("config", opened["reason"], node)
+        return End(opened.get("cause", "config"), opened["reason"], node)
     cause = _BY_STATE.get(state) or _own_word(opened, ended)
     told = ended is not None and (cause not in _WORDS or cause == "lost")
     reason = ended["reason"] if ended is not None and told else _WORDS[cause]

@@ -32,7 +32,7 @@ def refused_sibling(directory: RunDirectory) -> str | None:
 def refusal_in(directory: RunDirectory) -> str | None:
     """Why the run's own configuration was refused before its first update, in words for its siblings; else None."""
     last = _last(directory)
-    if last is None or last.get("cause") != "config" or directory.metrics():
+    if last is None or last["event"] != "attempt_ended" or last.get("cause") != "config" or directory.metrics():
         return None
     # What a folder does not allow (another library, another panel than at first) says nothing about other folders.
     if last["error"] == "StoreError":

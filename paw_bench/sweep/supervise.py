@@ -11,6 +11,7 @@ from pathlib import Path
 
 from paw_bench.errors import StoreError, UserError
 from paw_bench.store.run_directory import RunDirectory
+from paw_bench.sweep.causes import cause_of
 from paw_bench.sweep.outcome import outcome_of
 from paw_bench.sweep.siblings import refused_sibling
 from paw_bench.sweep.signals import Interrupted, interruptible
@@ -66,7 +67,7 @@ def _open_attempt(directory: RunDirectory) -> None:
             raise UserError(sibling, "mend it, then: paw-bench retry")
         attempt = directory.new_attempt()
     except UserError as error:
-        directory.journal("attempt_refused", reason=str(error), job=_job())
+        directory.journal("attempt_refused", reason=str(error), cause=cause_of(error), job=_job())
         raise
     log = attempt.log.relative_to(directory.path).as_posix()
     directory.journal("attempt_started", pid=os.getpid(), hostname=socket.gethostname(), log=log, job=job)
