@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,23 @@ def test_nodes_that_failed_under_a_run_are_excluded_unless_too_few_are_left(
     make_pass(sweep, CLUSTER, print)
     assert "--exclude" not in slurm.taken
     assert [run["avoid"] for run in sweep.events()[-2]["runs"]] == [[], []]
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_run_whose_shared_result_is_gone_is_not_submitted_into_the_other_sweep(
+    tmp_path: Path, slurm: FakeSlurm, left: bool
+) -> None:
+    sweep = planned(tmp_path / "results" / "tiny-dot", 2)
+    own = sweep.runs()[0].path
+    elsewhere = tmp_path / "results" / "other-dot" / own.name
+    elsewhere.parent.mkdir()
+    own.rename(elsewhere)
+    own.symlink_to(elsewhere)
+    if not left:
+        shutil.rmtree(elsewhere)
+    statuses = make_pass(sweep, CLUSTER, print)
+    assert [status.state for status in statuses] == ["failed", "queued"]
+    assert "paw-bench sweep --cluster runs it here" in statuses[0].reason
+    assert not own.is_symlink()
+    (intent,) = [event for event in sweep.events() if event["event"] == "array_intent"]
+    assert [run["run_id"] for run in intent["runs"]] == [sweep.runs()[0].path.name]

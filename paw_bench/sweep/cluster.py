@@ -33,11 +33,13 @@ from paw_bench.sweep.driver import check_space
 from paw_bench.sweep.execution_changes import halve_micro_batch
 from paw_bench.sweep.queue import QueueError, Task, read_queue, slurm
 from paw_bench.sweep.sbatch import Shape, SlurmLauncher
+from paw_bench.sweep.shared import unlink_unfinished
 from paw_bench.sweep.siblings import cell, refusal_in
 from paw_bench.sweep.status import RunStatus
 from paw_bench.sweep.submissions import Submission, look_up, spent
 
 _LOCK_WAIT_S = 120.0
+_NO_FOLDER = "the result that it shared with another sweep is gone: paw-bench sweep --cluster runs it here"
 _NODE_AT_FAULT = {"node_failure", "hung_environment"}
 Note = Callable[[str], None]
 
@@ -86,6 +88,7 @@ def make_pass(sweep: SweepDirectory, cluster: Cluster, note: Note, *, retry: Col
     Raises QueueError when Slurm does not answer (nothing is submitted then), SubmissionRefused when sbatch refuses.
     """
     check_space(sweep.path)
+    unlink_unfinished(sweep)
     found = snapshot(sweep)
     _settle(sweep, found.submissions)
     if _cancel_siblings(sweep, found, retry, note):
@@ -96,6 +99,9 @@ def make_pass(sweep: SweepDirectory, cluster: Cluster, note: Note, *, retry: Col
         cause = _reason_to_submit(run, cluster, retry)
         if cause:
             directory = RunDirectory(run.status.path)
+            if not (directory.path / "config.json").exists():
+                statuses[run.status.run_id] = replace(run.status, state="failed", reason=_NO_FOLDER)
+                continue
             avoid = _avoid(run, directory.config, sweep, cluster)
             if cause == "retry":
                 with directory.lock():

@@ -40,10 +40,7 @@ def link_finished(plan: Plan, sweep: SweepDirectory) -> list[str]:
     A link to a run that is no longer finished is taken away: the run is then this sweep's own. Call it under the
     sweep's lock.
     """
-    for run in plan.runs:
-        path = sweep.run_path(run.run_id)
-        if path.is_symlink() and not (path / "result.json").exists():
-            path.unlink()
+    unlink_unfinished(sweep)
     elsewhere = finished_elsewhere(plan, sweep.path)
     links = {
         run_id: path
@@ -58,6 +55,17 @@ def link_finished(plan: Plan, sweep: SweepDirectory) -> list[str]:
         os.replace(temporary, link)
         sweep.journal("linked", run_id=run_id, sweep=path.parents[1].name)
     return shared_lines(links)
+
+
+def unlink_unfinished(sweep: SweepDirectory) -> None:
+    """Take links to runs away that are no longer finished: nobody works in the folder of another sweep.
+
+    Call it under the sweep's lock.
+    """
+    for run in sweep.info["plan"]["runs"]:
+        path = sweep.run_path(run["run_id"])
+        if path.is_symlink() and not (path / "result.json").exists():
+            path.unlink()
 
 
 def shared_json(elsewhere: Mapping[str, Path]) -> dict[str, dict[str, str]]:
