@@ -63,13 +63,14 @@ def show_plan(
     elsewhere: Mapping[str, Path],
     *,
     as_json: bool,
+    spent: Collection[str] = (),
     scripts: Sequence[str] | None = None,
 ) -> None:
     """Print what a sweep would do: the plan (as JSON: `document`), what is left of it, what it can resolve.
 
-    `scripts`: those that were written for Slurm; None without it.
+    `spent`: runs that are not tried again. `scripts`: those that were written for Slurm; None without it.
     """
-    left = to_start(planned, statuses, elsewhere)
+    left = to_start(planned, statuses, {*elsewhere, *spent})
     if as_json:
         written = {} if scripts is None else {"scripts": scripts}
         more = shared_json(elsewhere) | {"to_start": left, "power": power_json(planned, statuses)} | written
@@ -83,13 +84,13 @@ def show_plan(
 
 
 def announce(
-    planned: Plan, cost: CostPrediction, statuses: Sequence[RunStatus], elsewhere: Container[str], console: Console
+    planned: Plan, cost: CostPrediction, statuses: Sequence[RunStatus], left_alone: Container[str], console: Console
 ) -> list[str]:
     """Print what the runs that are to be started cost, and what the sweep resolves; returns the ids of those runs.
 
-    Those that are finished `elsewhere` are not started.
+    `left_alone`: as in `to_start`.
     """
-    runs = to_start(planned, statuses, elsewhere)
+    runs = to_start(planned, statuses, left_alone)
     if runs:
         lines = [_start_line(planned, cost, runs), *power_report(planned, statuses)]
         console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
@@ -115,10 +116,13 @@ def require_budget(
         raise UserError("nothing was started", remedy)
 
 
-def to_start(planned: Plan, statuses: Sequence[RunStatus], elsewhere: Container[str]) -> list[str]:
-    """Ids of the planned runs that nobody works on, that wait nowhere and are not finished, here or `elsewhere`."""
+def to_start(planned: Plan, statuses: Sequence[RunStatus], left_alone: Container[str]) -> list[str]:
+    """Ids of the planned runs that nobody works on, that wait nowhere, and are not finished.
+
+    `left_alone`: runs that are not started either, as they are finished elsewhere or have no attempt left.
+    """
     taken = {status.run_id for status in statuses if status.settled or status.active or status.state == "queued"}
-    return [run.run_id for run in planned.runs if run.run_id not in taken and run.run_id not in elsewhere]
+    return [run.run_id for run in planned.runs if run.run_id not in taken and run.run_id not in left_alone]
 
 
 def _start_line(planned: Plan, cost: CostPrediction, runs: Collection[str]) -> str:

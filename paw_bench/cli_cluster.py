@@ -13,7 +13,15 @@ from pathlib import Path
 from rich.console import Console
 
 from paw_bench.cli_budget import announce, require_budget, show_plan
-from paw_bench.cli_status import all_sweeps, find_sweep, report_lines, states_of, status_document, sweeps_named
+from paw_bench.cli_status import (
+    all_sweeps,
+    cluster_runs,
+    find_sweep,
+    report_lines,
+    states_of,
+    status_document,
+    sweeps_named,
+)
 from paw_bench.cli_sweep import conclude
 from paw_bench.config.load import load_experiment_file
 from paw_bench.config.profile import load_profile
@@ -21,7 +29,7 @@ from paw_bench.errors import StoreError, UserError
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep import cluster_launch
-from paw_bench.sweep.cluster import make_pass, patient_lock, require_cluster
+from paw_bench.sweep.cluster import make_pass, patient_lock, reason_to_submit, require_cluster
 from paw_bench.sweep.cluster_check import check_inputs
 from paw_bench.sweep.cluster_launch import ClusterLaunch
 from paw_bench.sweep.cluster_status import submitted
@@ -34,7 +42,7 @@ from paw_bench.sweep.progress import Screen, headline
 from paw_bench.sweep.queue import QueueError, slurm
 from paw_bench.sweep.shared import finished_elsewhere
 from paw_bench.sweep.signals import Interrupted
-from paw_bench.sweep.status import RunStatus
+from paw_bench.sweep.status import RunStatus, sweep_status
 from paw_bench.sweep.submissions import starts
 
 KEEP_COMMAND = (*RUN_COMMAND[:-1], "keep")
@@ -67,16 +75,19 @@ def sweep(
     launch = ClusterLaunch(planned, load_profile(profile), results, command, keep)
     at_a_time = launch.file.profile.max_parallel
     cost = predict(planned, sweep_path=launch.sweep.path, parallel=at_a_time, size=launch.size)
-    before = states_of(launch.sweep) if launch.sweep.exists() else []
+    known = cluster_runs(launch.sweep) if launch.sweep.exists() else []
+    before = sweep_status(launch.sweep) if known is None else [run.status for run in known]
+    again = [run.run_id for run in planned.runs] if retry else []
+    spent = {run.status.run_id for run in known or () if reason_to_submit(run, launch.cluster, again) is None}
     document = plan_json(planned, cost)
     console = Console(stderr=as_json)
     elsewhere = finished_elsewhere(planned, launch.sweep.path)
     if dry_run:
         scripts = [os.path.relpath(path) for path in launch.write_scripts()]
-        show_plan(planned, cost, document, before, elsewhere, as_json=as_json, scripts=scripts)
+        show_plan(planned, cost, document, before, elsewhere, as_json=as_json, spent=spent, scripts=scripts)
         return 0
     check_inputs(planned, launch.file.profile)
-    runs = announce(planned, cost, before, elsewhere, console)
+    runs = announce(planned, cost, before, {*elsewhere, *spent}, console)
     require_budget(cost, runs, [*planned.file.limits, *launch.file.limits], yes=yes, console=console)
     name = planned.file.sweep_name
     try:

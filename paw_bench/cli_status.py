@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from rich.console import Console
@@ -17,6 +17,9 @@ from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.progress import headline, seconds_left
 from paw_bench.sweep.status import RunStatus, sweep_status
 from paw_bench.sweep.status_screen import status_screen
+
+if TYPE_CHECKING:
+    from paw_bench.sweep.cluster_status import ClusterRun
 
 _WATCH_S = 10.0
 _FIELDS = [field.name for field in dataclasses.fields(RunStatus)]
@@ -40,16 +43,22 @@ def show_status(
 
 def states_of(sweep: SweepDirectory) -> list[RunStatus]:
     """The state of every run, by its files and, where the sweep was submitted to a cluster, by the queue."""
+    runs = cluster_runs(sweep)
+    return sweep_status(sweep) if runs is None else [run.status for run in runs]
+
+
+def cluster_runs(sweep: SweepDirectory) -> list[ClusterRun] | None:
+    """The runs of a sweep that was submitted to a cluster; None where it was not, or Slurm does not answer."""
     from paw_bench.sweep.cluster_status import snapshot
     from paw_bench.sweep.queue import QueueError
 
     if not sweep.on_cluster:
-        return sweep_status(sweep)
+        return None
     try:
-        return [run.status for run in snapshot(sweep).runs]
+        return snapshot(sweep).runs
     except QueueError as error:
         print(f"{error.problem}: these are the states by the files alone", file=sys.stderr)
-        return sweep_status(sweep)
+        return None
 
 
 def _show_status(which: str | None, *, results: Path, as_json: bool, every_run: bool) -> None:

@@ -55,14 +55,15 @@ def sweep(
     document = plan_json(planned, cost)
     before = sweep_status(SweepDirectory(folder)) if SweepDirectory(folder).exists() else []
     elsewhere = finished_elsewhere(planned, folder)
+    spent = set() if retry else _spent(planned, before)
     if dry_run:
-        show_plan(planned, cost, document, before, elsewhere, as_json=as_json)
+        show_plan(planned, cost, document, before, elsewhere, as_json=as_json, spent=spent)
         return 0
     missing = missing_requirements(planned)
     if missing:
         raise cannot_run_here(planned, missing)
     console = Console(stderr=as_json)
-    runs = announce(planned, cost, before, elsewhere, console)
+    runs = announce(planned, cost, before, {*elsewhere, *spent}, console)
     require_budget(cost, runs, planned.file.limits, yes=yes, console=console)
     try:
         with Screen(console, planned.file.sweep_name) as screen:
@@ -81,6 +82,13 @@ def sweep(
         print(f"stopped; finished runs and checkpoints are kept. To go on: {again}", file=sys.stderr)
         return 130
     return conclude(planned, SweepDirectory(folder), statuses, console, as_json=as_json)
+
+
+def _spent(planned: Plan, statuses: Sequence[RunStatus]) -> set[str]:
+    """Ids of the runs that have no attempt left."""
+    failures = {status.run_id: status.failures for status in statuses}
+    caps = {run.run_id: run.config.execution.max_attempts for run in planned.runs}
+    return {run_id for run_id, cap in caps.items() if failures.get(run_id, 0) >= cap}
 
 
 def _mean_run(cost: CostPrediction) -> float | None:

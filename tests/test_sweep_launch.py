@@ -93,6 +93,10 @@ def test_a_failing_run_is_shown_with_reason_and_log_and_the_others_go_on(sweepin
     left = sweeping.call(*capped)
     assert left.returncode == 1
     assert "left failed after 2 of 2 attempts; give it new ones with --retry" in left.stdout
+    assert "runs to start" not in left.stdout
+    assert json.loads(sweeping.call(*capped, "--dry-run", "--json").stdout)["to_start"] == []
+    retried = json.loads(sweeping.call(*capped, "--dry-run", "--json", "--retry").stdout)["to_start"]
+    assert retried == [sweeping.runs()["grpo"].path.name]
     assert sweeping.attempts() == {"grpo": 2, "paw": 1}
     assert sweeping.call(*capped, "--retry").returncode == 0
     assert states(sweeping) == {"grpo": "done", "paw": "done"}

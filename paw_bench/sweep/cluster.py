@@ -96,7 +96,7 @@ def make_pass(sweep: SweepDirectory, cluster: Cluster, note: Note, *, retry: Col
     statuses = {run.status.run_id: run.status for run in found.runs}
     groups: dict[Shape, list[tuple[ClusterRun, dict[str, Any]]]] = defaultdict(list)
     for run in found.runs:
-        cause = _reason_to_submit(run, cluster, retry)
+        cause = reason_to_submit(run, cluster, retry)
         if cause:
             directory = RunDirectory(run.status.path)
             if not (directory.path / "config.json").exists():
@@ -107,8 +107,6 @@ def make_pass(sweep: SweepDirectory, cluster: Cluster, note: Note, *, retry: Col
                 with directory.lock():
                     directory.journal("retry")
             if cause == "out_of_memory":
-                if directory.config.execution.micro_batch_rows == 1:
-                    continue  # there is nothing left to halve
                 directory = halve_micro_batch(directory, submission=run.history[-1].submission)
             shape = Shape.of(cluster.profile, sweep.info["scale"], directory.config, avoid=avoid)
             groups[shape].append((run, {"run_id": run.status.run_id, "cause": cause, "avoid": avoid}))
@@ -156,7 +154,7 @@ def _settle(sweep: SweepDirectory, found: list[Submission]) -> None:
             sweep.journal("array_refused", submission=submission.name, reason="it is not in the queue")
 
 
-def _reason_to_submit(run: ClusterRun, cluster: Cluster, retry: Collection[str]) -> str | None:
+def reason_to_submit(run: ClusterRun, cluster: Cluster, retry: Collection[str]) -> str | None:
     """Why the run is submitted now: `first`, `retry`, or the cause of its last end; None when it is not."""
     if run.live or run.status.settled:
         return None
@@ -164,8 +162,12 @@ def _reason_to_submit(run: ClusterRun, cluster: Cluster, retry: Collection[str])
         return "first"
     if run.status.run_id in retry:
         return "retry"
-    left = retries_left(cluster.profile.retries, run.end.cause, spent(run.history)[run.end.cause])
-    return run.end.cause if left else None
+    cause = run.end.cause
+    if not retries_left(cluster.profile.retries, cause, spent(run.history)[cause]):
+        return None
+    if cause == "out_of_memory" and RunDirectory(run.status.path).config.execution.micro_batch_rows == 1:
+        return None  # there is nothing left to halve
+    return cause
 
 
 def _cancel_siblings(sweep: SweepDirectory, found: Snapshot, retry: Collection[str], note: Note) -> list[str]:
