@@ -87,6 +87,8 @@ def test_the_cause_of_an_end(state: str, opened: Record | None, end: Record | No
 def test_what_slurm_has_forgotten_is_told_by_the_run_itself() -> None:
     assert end_of(None, OPENED, None).cause == "lost"
     assert end_of(None, OPENED, ended(error="ValueError")).reason == "ValueError: bad"
+    # Which is why docs/cluster.md says: `paw-bench cancel`, not `scancel`.
+    assert end_of(None, OPENED, ended("interrupted", "stopped by SIGTERM")).cause == "preempted"
 
 
 def test_a_node_failure_names_the_node() -> None:
