@@ -45,6 +45,9 @@ from paw_bench.sweep.signals import Interrupted
 from paw_bench.sweep.status import RunStatus, sweep_status
 from paw_bench.sweep.submissions import starts
 
+AGAIN = (
+    "Nothing is tried again by itself any more (`retries` of the profile); the same command with --retry submits again."
+)
 KEEP_COMMAND = (*RUN_COMMAND[:-1], "keep")
 _FOLLOW_S = 1.0
 _ASK_S = 10.0
@@ -99,7 +102,7 @@ def sweep(
         print(f"stopped; submitted runs go on. See: paw-bench status {name}", file=sys.stderr)
         return 130
     if wait:
-        return conclude(planned, launch.sweep, statuses, console, as_json=as_json)
+        return conclude(planned, launch.sweep, statuses, console, as_json=as_json, again=AGAIN)
     console.print(headline(name, statuses, None), highlight=False, soft_wrap=True)
     console.print(f"see: paw-bench status {name}", highlight=False, soft_wrap=True)
     if as_json:

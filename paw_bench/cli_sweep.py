@@ -28,6 +28,7 @@ from paw_bench.sweep.signals import Interrupted
 from paw_bench.sweep.slots import Slots
 from paw_bench.sweep.status import RunStatus, sweep_status
 
+AGAIN = "The same command tries again, within execution.max_attempts; --retry grants new attempts."
 _TAIL_LINES = 15
 
 
@@ -97,9 +98,15 @@ def _mean_run(cost: CostPrediction) -> float | None:
 
 
 def conclude(
-    planned: Plan, sweep: SweepDirectory, statuses: list[RunStatus], console: Console, *, as_json: bool
+    planned: Plan,
+    sweep: SweepDirectory,
+    statuses: list[RunStatus],
+    console: Console,
+    *,
+    as_json: bool,
+    again: str = AGAIN,
 ) -> int:
-    """Say what failed and why, and report on what is done."""
+    """Say what failed and why, and report on what is done; `again` says how it is tried again."""
     unfinished = [status for status in statuses if status.state != "done"]
     lines = [headline(planned.file.sweep_name, statuses, None)]
     for status in unfinished:
@@ -107,7 +114,7 @@ def conclude(
     if len(unfinished) < len(statuses):
         lines += ["", *_report(sweep, console.width)]
     if unfinished:
-        lines += ["", "The same command tries them again, within execution.max_attempts; --retry grants new attempts."]
+        lines += ["", again]
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
     if as_json:
         print(json.dumps(status_document(sweep, statuses), indent=2))

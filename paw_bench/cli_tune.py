@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from paw_bench import cli_cluster, cli_sweep
 from paw_bench.cli_cluster import KEEP_COMMAND
 from paw_bench.cli_status import status_document
 from paw_bench.config.profile import load_profile
@@ -64,7 +65,7 @@ def tune(
         again = shlex.join(["paw-bench", *sys.argv[1:]])
         print(f"stopped; trials and checkpoints are kept. To go on: {again}", file=sys.stderr)
         return 130
-    return conclude(plan, arms, tuner, console, as_json=as_json)
+    return conclude(plan, arms, tuner, console, as_json=as_json, again=cli_sweep.AGAIN)
 
 
 def tune_on(
@@ -102,7 +103,7 @@ def tune_on(
         print(f"stopped; submitted runs go on. See: paw-bench status {study.name}", file=sys.stderr)
         return 130
     if wait or not tuner.open:
-        return conclude(plan, arms, tuner, console, as_json=as_json)
+        return conclude(plan, arms, tuner, console, as_json=as_json, again=cli_cluster.AGAIN)
     console.print(headline(study.name, [*statuses, *tuner.to_come()], None), highlight=False, soft_wrap=True)
     console.print("the same command again tells what ended and asks for more", highlight=False, soft_wrap=True)
     if as_json:
@@ -119,15 +120,17 @@ def show_plan(plan: StudyPlan, *, as_json: bool) -> int:
     return 0
 
 
-def conclude(plan: StudyPlan, arms: Sequence[ArmStudy], tuner: Tuner, console: Console, *, as_json: bool) -> int:
-    """Write and print what was found, and say what is left open and why."""
+def conclude(
+    plan: StudyPlan, arms: Sequence[ArmStudy], tuner: Tuner, console: Console, *, as_json: bool, again: str
+) -> int:
+    """Write and print what was found, and say what is left open, why, and how it is tried again."""
     outputs = write_outputs(plan, arms)
     lines = [outputs.table, *_files(outputs)]
     for trial in tuner.stuck:
         runs = ", ".join(run.run_id for run in trial.runs)
         lines.append(f"{trial.label} is left open: its run ended without a result (paw-bench why {runs})")
     if tuner.stuck:
-        lines.append("The same command tries it again, within execution.max_attempts; --retry grants new attempts.")
+        lines.append(again)
     for arm in tuner.hopeless:
         reason = arms[[each.arm for each in arms].index(arm)].trials()[-1].user_attrs.get("reason", "")
         lines.append(f"every trial of {arm} failed so far, so no more are asked for: {reason}")

@@ -23,6 +23,7 @@ from paw_bench.sweep.identity import run_id
 from paw_bench.sweep.launch import launch, require_no_jobs
 from paw_bench.sweep.plan import plan
 from paw_bench.sweep.progress import Screen
+from paw_bench.sweep.siblings import refused_sibling
 from paw_bench.sweep.slots import Slots
 
 CLUSTER = Cluster(ClusterProfile(schema_version=1, partition="gpu"), ["run"], ["keep"])
@@ -162,3 +163,14 @@ def test_a_run_whose_shared_result_is_gone_is_not_submitted_into_the_other_sweep
     assert not own.is_symlink()
     (intent,) = [event for event in sweep.events() if event["event"] == "array_intent"]
     assert [run["run_id"] for run in intent["runs"]] == [sweep.runs()[0].path.name]
+
+
+def test_the_remedies_of_a_sweep_on_one_machine_are_its_own(sweep: SweepDirectory) -> None:
+    refused, sibling = sweep.runs()
+    refused.journal("attempt_ended", outcome="failed", reason="no such loss", cause="config", error="ConfigError")
+    assert "no such loss" in str(refused_sibling(sibling)), "on a cluster a job looks for itself"
+    sweep.cluster_file.unlink()
+    # In an allocation too: the driver spares siblings, and its next call tries them.
+    assert refused_sibling(sibling) is None
+    with pytest.raises(StoreError, match=r"was never submitted to a cluster\n.*`paw-bench sweep FILE --retry`"):
+        cli_cluster.retry("tiny", failed=True, results=sweep.path.parent)

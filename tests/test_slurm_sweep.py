@@ -141,6 +141,7 @@ def test_a_failure_of_its_own_making_is_not_tried_again_and_wait_says_so(sweepin
     called = sweeping.submit("--wait", **behave(grpo="fail"))
     assert called.returncode == 1, called.stderr
     assert "grpo seed 0: failed: ValueError: something is wrong" in called.stdout
+    assert "the same command with --retry submits again" in called.stdout
     assert sweeping.states() == {"grpo": "failed", "paw": "done"}
     assert sweeping.causes()["grpo"] == ["first"]
 

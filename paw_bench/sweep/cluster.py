@@ -268,5 +268,6 @@ def require_cluster(sweep: SweepDirectory) -> Cluster:
     cluster = Cluster.load(sweep)
     if cluster is None:
         problem = f"{sweep.path} was never submitted to a cluster"
-        raise StoreError(problem, "submit it with: paw-bench sweep FILE --cluster PROFILE")
+        remedy = "on this machine Ctrl-C stops its driver, and `paw-bench sweep FILE --retry` tries ended runs again"
+        raise StoreError(problem, f"{remedy}; with --cluster PROFILE it is submitted")
     return cluster

@@ -19,10 +19,13 @@ _ENDS = ("attempt_started", "attempt_refused", "attempt_ended", "retry")
 
 
 def refused_sibling(directory: RunDirectory) -> str | None:
-    """Why another seed of this run's configuration was refused; None where none was, or this run was retried since."""
+    """Why another seed of this run's configuration was refused on the cluster; None where none was, or this run was
+    retried since.
+    """
     last = _last(directory)
     sweep = SweepDirectory(Path(directory.path).absolute().parents[1])
-    if (last is not None and last["event"] == "retry") or not sweep.exists():
+    # A driver on one machine spares siblings itself, and tries them all when it is called again.
+    if (last is not None and last["event"] == "retry") or not sweep.on_cluster:
         return None
     own = cell(directory.info.arm, directory.info.axes)
     reasons = (refusal_in(sibling) for sibling in _members(sweep, own) if sibling.path.name != directory.info.run_id)
