@@ -24,7 +24,7 @@ from paw_bench.sweep.local import LocalJob, LocalLauncher
 from paw_bench.sweep.plan import PlannedRun
 from paw_bench.sweep.progress import Screen, duration, seconds_left
 from paw_bench.sweep.siblings import cell, refusal_in
-from paw_bench.sweep.signals import Interrupted, interruptible
+from paw_bench.sweep.signals import Interrupted, deferred, interruptible
 from paw_bench.sweep.slots import Slots
 from paw_bench.sweep.status import RunStatus, refused_starts, run_status
 
@@ -185,8 +185,10 @@ class Driver:
         self._sweep.journal("intent", run_id=run_id)
         gpus = self._slots.take(run_id)
         changes = {**environment_changes(run.config.execution), **gpus}
-        active.job = job = self._launcher.submit([*self._command, str(directory.path)], changes)
-        self._active[run_id] = active
+        # Who is stopped in between would leave a run at work that nobody stops.
+        with deferred():
+            active.job = job = self._launcher.submit([*self._command, str(directory.path)], changes)
+            self._active[run_id] = active
         self._starts[run_id] += 1
         self._sweep.journal("submitted", run_id=run_id, job_id=job.job_id, gpus=gpus)
         self._statuses[run_id] = replace(self._status(run_id), state="running", reason="")

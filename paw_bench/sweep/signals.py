@@ -42,3 +42,17 @@ def interruptible() -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Let these signals wait for the end of this block: what it begins is also noted, whatever comes."""
+    waiting: list[int] = []
+    before = {each: signal.signal(each, lambda signum, frame: waiting.append(signum)) for each in _CAUGHT}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for signum in waiting:
+            signal.raise_signal(signum)
