@@ -40,6 +40,7 @@ from paw_bench.sweep.launch import RUN_COMMAND
 from paw_bench.sweep.plan import plan
 from paw_bench.sweep.progress import Screen, headline
 from paw_bench.sweep.queue import QueueError, slurm
+from paw_bench.sweep.sbatch import leave_job
 from paw_bench.sweep.shared import finished_elsewhere
 from paw_bench.sweep.signals import Interrupted
 from paw_bench.sweep.status import RunStatus, sweep_status
@@ -112,9 +113,8 @@ def sweep(
 
 def keep(path: Path) -> None:
     """A keeper's pass over the sweep in `path`; after the last one, the report."""
-    # What the keeper's own job was given must not become an option of the jobs that it submits.
-    for key in [key for key in os.environ if key.startswith(("SLURM_", "SBATCH_", "SRUN_")) and key != "SLURM_CONF"]:
-        del os.environ[key]
+    # What its own job was given must not become an option of the jobs that it submits.
+    leave_job("SBATCH_")
     sweep = SweepDirectory(path)
     deadline = time.monotonic() + cluster_launch.REFUSAL_PATIENCE_S
     while True:

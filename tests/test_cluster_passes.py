@@ -174,3 +174,15 @@ def test_the_remedies_of_a_sweep_on_one_machine_are_its_own(sweep: SweepDirector
     assert refused_sibling(sibling) is None
     with pytest.raises(StoreError, match=r"was never submitted to a cluster\n.*`paw-bench sweep FILE --retry`"):
         cli_cluster.retry("tiny", failed=True, results=sweep.path.parent)
+
+
+def test_what_an_interactive_job_was_given_does_not_reach_the_runs(
+    tmp_path: Path, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"SLURM_MEM_PER_CPU": "2000", "SLURM_NTASKS": "4", "SRUN_DEBUG": "3"}
+    own = {"SLURM_CONF": "/etc/slurm.conf", "SBATCH_ACCOUNT": "lab"}
+    for key, value in {**given, **own, "SLURM_JOB_ID": "5"}.items():
+        monkeypatch.setenv(key, value)
+    make_pass(planned(tmp_path / "results" / "tiny-dot", 1), CLUSTER, print)
+    assert own.items() <= slurm.environment.items()
+    assert not slurm.environment.keys() & given.keys()

@@ -32,7 +32,7 @@ from paw_bench.sweep.cluster_status import ClusterRun, Snapshot, snapshot, submi
 from paw_bench.sweep.driver import check_space
 from paw_bench.sweep.execution_changes import halve_micro_batch
 from paw_bench.sweep.queue import QueueError, Task, read_queue, slurm
-from paw_bench.sweep.sbatch import Shape, SlurmLauncher
+from paw_bench.sweep.sbatch import Shape, SlurmLauncher, leave_job
 from paw_bench.sweep.shared import unlink_unfinished
 from paw_bench.sweep.siblings import cell, refusal_in
 from paw_bench.sweep.status import RunStatus
@@ -87,6 +87,7 @@ def make_pass(sweep: SweepDirectory, cluster: Cluster, note: Note, *, retry: Col
 
     Raises QueueError when Slurm does not answer (nothing is submitted then), SubmissionRefused when sbatch refuses.
     """
+    leave_job()
     check_space(sweep.path)
     unlink_unfinished(sweep)
     found = snapshot(sweep)

@@ -81,6 +81,17 @@ def _each(whole: int, nodes: int) -> int:
     return -(-whole // nodes)
 
 
+def leave_job(*more: str) -> None:
+    """Drop from the environment what Slurm gave to this process's own job, where it has one.
+
+    sbatch hands it on, and srun takes it for options: an interactive job's memory for each CPU contradicts a run's for
+    the node. `more` are prefixes of further variables.
+    """
+    if "SLURM_JOB_ID" in os.environ:
+        for key in [key for key in os.environ if key.startswith(("SLURM_", "SRUN_", *more)) and key != "SLURM_CONF"]:
+            del os.environ[key]
+
+
 def seconds_of(time: str) -> int:
     """Seconds of [days-]hours:minutes:seconds."""
     days, _, clock = time.rpartition("-")
