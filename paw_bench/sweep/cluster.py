@@ -24,6 +24,7 @@ from paw_bench.config.schema import RunConfig
 from paw_bench.errors import StoreError
 from paw_bench.store.atomic import write_json
 from paw_bench.store.documents import read_json
+from paw_bench.store.lock import LockHeld
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.causes import retries_left
@@ -135,7 +136,7 @@ def patient_lock(sweep: SweepDirectory) -> Iterator[None]:
             try:
                 stack.enter_context(sweep.lock())
                 break
-            except StoreError:
+            except LockHeld:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from paw_bench.errors import StoreError
 from paw_bench.store.atomic import write_json, writing
 from paw_bench.store.documents import read_json
-from paw_bench.store.lock import is_locked, locked
+from paw_bench.store.lock import FLOCK_REMEDY, is_locked, locked
 from paw_bench.sweep.doctor_checks import Check, Wanted, check_place
 from paw_bench.sweep.queue import QueueError, read_queue, slurm
 from paw_bench.sweep.sbatch import Shape, SlurmLauncher
@@ -101,10 +102,12 @@ def check_clocks(before: float, here: float, after: float) -> Check:
 
 
 def _lock_seen(folder: Path) -> Check:
-    if is_locked(folder / "lock"):
-        return Check("locks between nodes", "ok", "a lock of the login node is seen here")
-    remedy = "have the filesystem mounted with flock (Lustre: -o flock), or use --results elsewhere"
-    return Check("locks between nodes", "failed", "a lock of the login node is not seen here", remedy)
+    try:
+        if is_locked(folder / "lock"):
+            return Check("locks between nodes", "ok", "a lock of the login node is seen here")
+    except StoreError as error:
+        return Check("locks between nodes", "failed", error.problem, error.remedy)
+    return Check("locks between nodes", "failed", "a lock of the login node is not seen here", FLOCK_REMEDY)
 
 
 def _wait_for_job(path: Path, job: str, seconds: float) -> str | None:
