@@ -84,6 +84,7 @@ def sweep(
     """
     from paw_bench import cli_cluster, cli_sweep
 
+    _refuse_useless(cluster, parallel=parallel, wait=wait)
     asked: dict[str, Any] = {"scale": scale, "overrides": overrides or (), "dry_run": dry_run, "as_json": as_json}
     asked |= {"results": results, "retry": retry, "yes": yes}
     if cluster is not None:
@@ -121,11 +122,20 @@ def tune(
     """
     from paw_bench import cli_tune
 
+    _refuse_useless(cluster, parallel=parallel, wait=wait)
     asked: dict[str, Any] = {"scale": scale, "overrides": overrides or (), "trials": trials}
     asked |= {"dry_run": dry_run, "as_json": as_json, "results": results, "retry": retry}
     if cluster is not None:
         raise typer.Exit(cli_tune.tune_on(file, cluster, **asked, wait=wait))
     raise typer.Exit(cli_tune.tune(file, **asked, parallel=parallel))
+
+
+def _refuse_useless(cluster: Path | None, *, parallel: int | None, wait: bool) -> None:
+    """Raise UserError for what would change nothing beside, or without, --cluster."""
+    if cluster is not None and parallel is not None:
+        raise UserError("--parallel is about runs on this machine", f"set max_parallel in {cluster} instead")
+    if cluster is None and wait:
+        raise UserError("--wait needs --cluster PROFILE", "leave it out: runs on this machine are always waited for")
 
 
 @app.command(epilog=examples("paw-bench run results/runs/quickstart-embedded/runs/0123456789ab"))
@@ -164,6 +174,8 @@ def status(
     """Show the state of every run of a sweep, derived from its files and the queue."""
     from paw_bench import cli_status
 
+    if watch and as_json:
+        raise UserError("--watch shows a screen, --json prints one document", "give one of them")
     cli_status.show_status(sweep, as_json=as_json, results=results, watch=watch, every_run=every_run)
 
 
