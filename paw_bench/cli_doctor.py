@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from rich.console import Console
@@ -50,8 +51,7 @@ def doctor(
         shapes = _shapes(planned, profile_file)
         places["Slurm"] = [_profile_check(profile_file, shapes, launcher)]
         _show(console, "Slurm", places["Slurm"])
-        for shape in shapes if not any_failed({"": places["Slurm"]}) else ():
-            place = f"{'a node' if shape.nodes == 1 else f'the first of {shape.nodes} nodes'} for {_words(shape)}"
+        for shape, place in _places(shapes).items() if not any_failed({"": places["Slurm"]}) else ():
             console.print(f"waiting for {place} (Ctrl-C cancels the job)", style="dim", highlight=False)
             gpus = Wanted(**{**asdict(wanted), "gpus": shape.gpus_a_node})
             places[place] = ask_node(gpus, shape, launcher, _NODE_COMMAND)
@@ -99,6 +99,19 @@ def _profile_check(file: ProfileFile, shapes: dict[Shape, tuple[str, str]], laun
     except UserError as error:
         return Check("profile", "failed", error.problem, error.remedy)
     return Check("profile", "ok", f"the cluster takes {len(shapes)} shape{'s' * (len(shapes) != 1)} of job")
+
+
+def _places(shapes: Collection[Shape]) -> dict[Shape, str]:
+    """Shape -> a name of its own for where it is checked; shapes that read alike also name what they differ in."""
+    alike: dict[str, list[Shape]] = defaultdict(list)
+    for shape in shapes:
+        node = "a node" if shape.nodes == 1 else f"the first of {shape.nodes} nodes"
+        alike[f"{node} for {_words(shape)}"].append(shape)
+    names: dict[Shape, str] = {}
+    for name, group in alike.items():
+        differ = [each.name for each in fields(Shape) if len({getattr(shape, each.name) for shape in group}) > 1]
+        names |= {shape: ", ".join([name, *(f"{key} {getattr(shape, key)}" for key in differ)]) for shape in group}
+    return names
 
 
 def _words(shape: Shape) -> str:

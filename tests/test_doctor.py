@@ -18,12 +18,14 @@ from sweeping import Sweeping
 from paw_bench import cli_doctor
 from paw_bench.config.load import load_experiment_file
 from paw_bench.config.profile import ClusterProfile
+from paw_bench.config.schema import ExperimentConfig, RunConfig
 from paw_bench.errors import UserError
 from paw_bench.sweep import doctor_checks
 from paw_bench.sweep.cluster_check import check_inputs
 from paw_bench.sweep.doctor import check_clocks
 from paw_bench.sweep.doctor_checks import Check, Wanted, check_files, check_free_space, check_model, check_place
 from paw_bench.sweep.plan import plan
+from paw_bench.sweep.sbatch import Shape
 
 
 def only(wanted: Wanted, name: str) -> Check:
@@ -169,3 +171,13 @@ def test_long_lines_are_wrapped_beside_their_word_on_a_terminal_and_whole_in_a_p
     assert first.startswith("  failed   model: not in")
     assert all(line.startswith(" " * 11) and line[11] != " " for line in rest)
     assert max(map(len, [first, *rest])) <= 80 if terminal else len(rest) == 1
+
+
+def test_shapes_that_read_alike_are_told_apart_by_what_differs() -> None:
+    config = RunConfig(experiment=ExperimentConfig())
+    profiles = [{"time": "01:00:00"}, {"time": "02:00:00"}, {"time": "01:00:00", "constraint": "fast"}, {"cpus": 3}]
+    shapes = [Shape.of(ClusterProfile(schema_version=1, **profile), "", config) for profile in profiles]
+    names = cli_doctor._places(shapes)
+    assert len(set(names.values())) == len(shapes)
+    assert names[shapes[2]].endswith("(default partition), time 01:00:00, constraint fast")
+    assert names[shapes[3]].endswith("(default partition)")
