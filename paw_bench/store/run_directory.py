@@ -10,7 +10,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -163,7 +163,20 @@ class RunDirectory:
 
     def result_was_removed(self) -> bool:
         """Whether the run was finished and somebody removed its result to have it redone."""
-        return not (self.path / _RESULT).exists() and any(event["event"] == "published" for event in self.events())
+        return any(event["event"] == "published" for event in self.events()) and not self.has_result()
+
+    def has_result(self) -> bool:
+        """Whether a result is published.
+
+        A network filesystem believes for up to a minute that a file that was absent is still absent, while it opens the
+        journal afresh. Listing the folder makes it look again.
+        """
+        path = self.path / _RESULT
+        if path.exists():
+            return True
+        with suppress(OSError):
+            os.listdir(self.path)
+        return path.exists()
 
     def _start_over(self) -> None:
         superseded = self.path / "superseded"
@@ -301,7 +314,7 @@ class RunDirectory:
         Raises StoreError for another schema version, another run's result, and a file that changed since.
         """
         path = self.path / _RESULT
-        if not path.exists():
+        if not self.has_result():
             return None
         result = read_json(path)
         if result["run_id"] != self.info.run_id:

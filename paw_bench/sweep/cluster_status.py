@@ -90,7 +90,8 @@ def _run(
     tasks = [task for task in (_task(start, queue) for start in history) if task is not None]
     live = next((task for task in reversed(tasks) if task.live), None)
     if not (status.active or live) and _was_published_by(history[-1].job, events):
-        return ClusterRun(status, planned, history, False, None)  # its result was removed to have it redone
+        # Its result was removed to have it redone, or published while we looked.
+        return ClusterRun(run_status(sweep, planned, finished=finished), planned, history, False, None)
     if status.active:
         node = live.node if live else status.hostname or ""
         return ClusterRun(replace(status, node=node), planned, history, True, None)

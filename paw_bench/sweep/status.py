@@ -111,7 +111,7 @@ def _derive(sweep: SweepDirectory, planned: Record, refusal: Record | None, fini
     events = directory.events()
     if any(event["event"] == "published" for event in events):
         # Published while we looked, or removed since.
-        done = _done(path, finished)
+        done = _done(path, finished) if directory.has_result() else None
         removed = "its result was removed: it will be redone"
         return RunStatus(**known, reason=removed) if done is None else RunStatus(**(known | done))
     known |= _attempts(directory, events)
