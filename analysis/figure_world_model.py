@@ -38,7 +38,7 @@ def world_model(subject: Subject) -> Figure | None:
     metrics = subject.of("metrics")
     if metrics.empty:
         return None
-    fixed, window = subject.of("fixed_transitions"), window_of(metrics)
+    fixed, window = subject.finished("fixed_transitions"), window_of(metrics)
     trained = set(results.runs["arm"][results.runs["world_model"].fillna(False).astype(bool)])
     bands = len(results.arms) <= TOGETHER
     parts = {False: by_arm(metrics, results.arms), True: by_arm(fixed, results.arms)}

@@ -47,6 +47,11 @@ def rows() -> pd.DataFrame:
     return order.sort_values(["other", "bare"], kind="stable").drop(columns=["other", "bare"])
 
 
+def is_published(benchmark: str) -> bool:
+    """Whether any number of that benchmark is."""
+    return benchmark in set(rows()["benchmark"])
+
+
 @cache
 def model_of(name: str, benchmark: str) -> str:
     """The model in the published tables that stands beside the model `name` (a Hugging Face id or a folder)."""

@@ -22,7 +22,7 @@ def world_model(results: Results) -> Grid:
     """Next-observation prediction on the fixed transitions, and the term's dynamics, averaged over updates."""
     rows: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
-    sets: set[str] = set()
+    sets: dict[str, set[str]] = {}
     origins, doubts = Origins(results), []
     used = ("phase", "set_hash", "perplexity", "accuracy")
     fixed_rows = results.fixed_transitions[results.fixed_transitions["run_id"].isin(results.done()["run_id"])]
@@ -34,7 +34,7 @@ def world_model(results: Results) -> Grid:
             done = results.done_of(condition, arm)
             fixed = parts.get((condition, arm), nothing)
             means = results.run_means(condition, arm)
-            sets |= set(fixed["set_hash"])
+            sets.setdefault(condition, set()).update(fixed["set_hash"])
             on = bool(done["world_model"].all())
             marks = origins.marks(done["run_id"], planned=results.planned(condition, arm), mixed_games=False)
             doubts.append(marks)
@@ -56,12 +56,13 @@ def world_model(results: Results) -> Grid:
     ]
     if notes(doubts):
         said.append(f"{notes(doubts)}.")
-    if len(sets) == 1:
-        said.append(f"Fixed set {next(iter(sets))[:12]}.")
-    elif sets:
-        said.append(
-            "NOT COMPARABLE: the runs used different fixed sets " + ", ".join(s[:12] for s in sorted(sets)) + "."
-        )
+    for condition, found in sets.items():
+        where = f" of {condition}" if condition else ""
+        names = ", ".join(one[:12] for one in sorted(found))
+        if len(found) == 1:
+            said.append(f"Fixed set{where}: {names}.")
+        elif found:
+            said.append(f"NOT COMPARABLE: the runs{where} used different fixed sets {names}.")
     return Grid("world-model", f"{results.name}: world model", columns, tuple(rows), tuple(said), headings, wide=True)
 
 

@@ -14,7 +14,7 @@ from analysis import honesty
 from analysis.grid import Grid
 from analysis.grouping import grouped
 from analysis.load import Results
-from analysis.published import lookup, model_of, warning
+from analysis.published import is_published, lookup, model_of, warning
 from analysis.record_frames import ALL, TASK_TYPES
 from analysis.statistics import difference, t_interval
 from analysis.table_cells import Cell, apart, measured, printed
@@ -23,6 +23,10 @@ from analysis.words import MARK_NOTE, NOTHING
 
 MISSING = Cell(NOTHING, float("nan"))
 
+_NOT_TESTED = (
+    "Differences between arms stand here with an interval that is not adjusted for their number, whether they were "
+    "planned or not: verdicts are those of the table of comparisons."
+)
 
 _Key = tuple[str, str, str, str]
 
@@ -124,18 +128,20 @@ class Numbers:
         marks = "; ".join(self._rows[*place, ALL]["marks"] for place in places)
         return measured(found.mean, found.half_width, found.gap, marks=marks if same else "", sign="+")
 
-    def notes(self, settings: Sequence[Setting]) -> tuple[str, ...]:
-        """What stands below every table of these settings; the warning first."""
+    def notes(self, settings: Sequence[Setting], *, differences: bool = False) -> tuple[str, ...]:
+        """What stands below every table of these settings; the warning first. `differences`: of arms stand in it."""
         runs = self.results.done()
         sources = set(runs["games_source"][runs["arm"].isin([setting.arm for setting in settings])])
-        beside = {model_of(setting.model, setting.benchmark) for setting in settings}
+        known = [setting for setting in settings if is_published(setting.benchmark)]
+        beside = {model_of(setting.model, setting.benchmark) for setting in known}
         doubts = honesty.notes(self._rows[setting.condition, setting.arm, ALL]["marks"] for setting in settings)
         return (
-            warning({setting.model for setting in settings}, beside, sources),
+            warning({setting.model for setting in known}, beside, sources),
             "Success after training in percent: mean ± half-width of the 95 % t interval over seeds; All is over "
             "episodes. Published: mean, in brackets the standard deviation over seeds where it is printed. "
             "Differences to published numbers are bare numbers.",
             f"{doubts}; {MARK_NOTE}." if doubts else f"{MARK_NOTE}.",
+            *([_NOT_TESTED] if differences else []),
         )
 
 
@@ -168,7 +174,8 @@ def methods(numbers: Numbers, name: str, benchmarks: Sequence[str]) -> Grid:
             runs += [numbers.runs(*by_benchmark.values())] * (3 if any(cell != NOTHING for cell in other) else 1)
             rows.append((f"{arm} ({algorithm})" if several else arm, *own))
             if any(cell != NOTHING for cell in other):
-                models = dict.fromkeys(model_of(setting.model, setting.benchmark) for setting in by_benchmark.values())
+                known = [one for one in by_benchmark.values() if is_published(one.benchmark)]
+                models = dict.fromkeys(model_of(one.model, one.benchmark) for one in known)
                 rows.append((f"published, {', '.join(models)}", *other))
                 rows.append(("difference", *(apart(*pair) for pair in zip(own, other, strict=True))))
     caption = f"{numbers.results.name}: {'search QA' if name == 'search_qa' else 'models and methods'}"
@@ -204,7 +211,7 @@ def components(numbers: Numbers) -> Grid:
             runs.append(numbers.runs(*dict.fromkeys((setting, bare or setting))))
     columns = ("Arm", "All", "Published", "Difference", "Against bare algorithm", "Published against it")
     caption = f"{numbers.results.name}: components of the method"
-    notes = numbers.notes(used)
+    notes = numbers.notes(used, differences=True)
     return Grid("components", caption, columns, tuple(rows), notes, headings, wide=True, runs=tuple(runs))
 
 
@@ -256,7 +263,8 @@ def gains(numbers: Numbers, by: str) -> Grid:
         "Difference",
     )
     caption = f"{numbers.results.name}: gain of PaW by {by}"
-    return Grid(f"{by}s", caption, columns, tuple(rows), numbers.notes(used), headings, wide=True, runs=tuple(runs))
+    notes = numbers.notes(used, differences=True)
+    return Grid(f"{by}s", caption, columns, tuple(rows), notes, headings, wide=True, runs=tuple(runs))
 
 
 def _ungraded(numbers: Numbers, settings: Sequence[Setting], column: Column) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from analysis import honesty
 from analysis.costs import update_costs
 from analysis.grid import Grid
 from analysis.load import Results
-from analysis.published import lookup, model_of, warning
+from analysis.published import is_published, lookup, model_of, warning
 from analysis.record_frames import ALL
 from analysis.statistics import t_interval
 from analysis.table_cells import Cell, apart, marks_note, measured, of_interval, printed
@@ -29,7 +28,6 @@ _GIGABYTES = 2**20 / 1e9
 def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
     """Time and memory of an update with the world-model term, against the bare algorithm on the same seeds."""
     origins, doubts = honesty.Origins(results), []
-    of = cache(partial(_by_seed, results))
     rows: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
     used: list[Setting] = []
@@ -52,10 +50,13 @@ def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
         planned = sum(results.planned(part.condition, part.arm) for part in (setting, bare))
         marks = origins.marks(runs[-1], planned=planned, mixed_games=False)
         doubts.append(marks)
+        costs = update_costs(pd.concat([results.metrics_of(one.condition, one.arm) for one in (setting, bare)]))
+        own_costs, bare_costs = (costs[costs["arm"] == one.arm] for one in (setting, bare))
         time, rows_time = (
-            _ratio(of(setting, column), of(bare, column), marks=marks) for column in ("seconds.total", "seconds.train")
+            _ratio(_by_seed(own_costs, column), _by_seed(bare_costs, column), marks=marks)
+            for column in ("seconds.total", "seconds.train")
         )
-        own, other = (of(part, "peak_memory_mb") for part in (setting, bare))
+        own, other = (_by_seed(part, "peak_memory_mb") for part in (own_costs, bare_costs))
         memory = t_interval([(own[seed] - other[seed]) * _GIGABYTES for seed in own if seed in other])
         paper = [
             lookup(
@@ -73,23 +74,24 @@ def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
             (
                 setting.arm,
                 *(
-                    of_interval(t_interval(list(of(part, "seconds.total").values())), marks=marks)
-                    for part in (bare, setting)
+                    of_interval(t_interval(list(_by_seed(part, "seconds.total").values())), marks=marks)
+                    for part in (bare_costs, own_costs)
                 ),
                 *(time, printed(paper[0], sign="+"), apart(time, printed(paper[0])), rows_time),
                 *(gigabytes, printed(paper[1], sign="+"), apart(gigabytes, printed(paper[1]))),
             )
         )
     sources = set(results.done()["games_source"])
-    beside = {model_of(setting.model, setting.benchmark) for setting in used}
+    known = [setting for setting in used if is_published(setting.benchmark)]
+    beside = {model_of(setting.model, setting.benchmark) for setting in known}
     notes = (
-        warning({setting.model for setting in used}, beside, sources),
+        warning({setting.model for setting in known}, beside, sources),
         "Seconds an update (mean over a run's updates) and peak memory in GB, mean over seeds ± half-width of the 95 % "
         "t interval. Overhead: ratio to the bare algorithm on the same seed in percent, with the t interval of its "
         "logarithm. Episodes differ between arms, and an arm that wins sooner plays fewer turns: these ratios are of "
-        "whole runs, not of the term alone. Updates that measured the gradients of both losses apart do not count. The "
-        "bare algorithm's rows hold the next observation too, to be measured: what its tokens cost in a forward and a "
-        "backward pass is on both sides.",
+        "whole runs, not of the term alone. Updates in which the gradients of both losses were measured apart count in "
+        "the seconds of neither arm. The bare algorithm's rows hold the next observation too, to be measured: what its "
+        "tokens cost in a forward and a backward pass is on both sides.",
         marks_note(doubts),
     )
     columns = (
@@ -158,10 +160,9 @@ BySeed = dict[int, float]
 """Seed -> its value, seeds in ascending order."""
 
 
-def _by_seed(results: Results, setting: Setting, column: str) -> BySeed:
-    """That column of `update_costs` for the setting's runs; those that did not record it are left out."""
-    own = update_costs(results.metrics_of(setting.condition, setting.arm))
-    pairs = sorted(zip(own["seed"].tolist(), own[column].tolist(), strict=True))
+def _by_seed(costs: pd.DataFrame, column: str) -> BySeed:
+    """That column of an arm's `update_costs`; runs that did not record it are left out."""
+    pairs = sorted(zip(costs["seed"].tolist(), costs[column].tolist(), strict=True))
     return {seed: value for seed, value in pairs if not math.isnan(value)}
 
 

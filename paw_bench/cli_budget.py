@@ -42,17 +42,20 @@ def power_json(planned: Plan, statuses: Sequence[RunStatus]) -> list[dict[str, A
 
 
 def power_of(planned: Plan, statuses: Sequence[RunStatus]) -> list[Power]:
-    """What the plan can resolve, for each number of games; from the spread of finished runs once there is one."""
+    """What the plan can resolve, for each number of games; from the spread of the runs finished on as many."""
     from analysis.power import expected
 
-    successes: dict[str, list[float]] = defaultdict(list)
+    games_of = {run.run_id: evaluation_games(run.config.experiment) for run in planned.runs}
+    panels: dict[int, dict[str, list[float]]] = {games: defaultdict(list) for games in games_of.values()}
     for status in statuses:
-        if status.state == "done" and status.success is not None:
-            successes[f"{status.arm} {status.axes}"].append(status.success)
-    panels = dict.fromkeys(evaluation_games(run.config.experiment) for run in planned.runs)
+        if status.state == "done" and status.success is not None and status.run_id in games_of:
+            panels[games_of[status.run_id]][f"{status.arm} {status.axes}"].append(status.success)
     tests = planned.points * len(planned.file.comparisons)
     seeds = len(planned.file.seeds)
-    return [expected(seeds=seeds, games=games, tests=tests, finished=successes.values()) for games in panels]
+    return [
+        expected(seeds=seeds, games=games, tests=tests, finished=successes.values())
+        for games, successes in panels.items()
+    ]
 
 
 def show_plan(

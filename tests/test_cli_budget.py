@@ -15,12 +15,12 @@ from experiment_files import ARMS, HEAD, SEEDS, load, refused, write
 from rich.console import Console
 from sweeping import Sweeping
 
-from paw_bench.cli_budget import power_report, require_budget, to_start
+from paw_bench.cli_budget import power_of, power_report, require_budget, to_start
 from paw_bench.config.profile import load_profile
 from paw_bench.errors import UserError
 from paw_bench.sweep.calibration import Calibration, Speed
 from paw_bench.sweep.cost import CostPrediction, Size, predict
-from paw_bench.sweep.plan import Plan, plan
+from paw_bench.sweep.plan import Plan, PlannedRun, plan
 from paw_bench.sweep.status import RunStatus
 
 BUDGET = "budget: {{ gpu_hours: {}, core_hours: {} }}\n"
@@ -117,11 +117,22 @@ def test_the_report_counts_tests_over_axis_points_and_takes_the_spread_of_finish
     axes = "axes: { algorithm.groups: [2, 4, 6] }\n"
     made = plan(load(tmp_path, HEAD + ARMS + SEEDS + axes))
     assert "3 tests" in power_report(made, [])[1]
-    done = [
-        RunStatus(run_id="x", arm="paw", axes={}, seed=seed, path=tmp_path, state="done", success=success)
+    assert "from the spread over seeds of 2 finished runs" in power_report(made, finished(made.runs[0]))[2]
+
+
+def test_the_spread_of_one_panel_says_nothing_of_another(tmp_path: Path) -> None:
+    made = plan(load(tmp_path, HEAD + ARMS + SEEDS + "axes: { evaluation.games: [20, 40] }\n"))
+    few, many = power_of(made, finished(made.runs[0]))
+    assert (few.games, few.runs) == (20, 2)
+    assert (many.games, many.runs) == (40, 0)
+
+
+def finished(run: PlannedRun) -> list[RunStatus]:
+    """Two seeds of its cell."""
+    return [
+        RunStatus(run.run_id, run.arm, run.axes, seed, Path(), state="done", success=success)
         for seed, success in enumerate((0.1, 0.3))
     ]
-    assert "from the spread over seeds of 2 finished runs" in power_report(made, done)[2]
 
 
 @pytest.fixture
