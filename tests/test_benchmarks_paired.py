@@ -39,10 +39,10 @@ def test_lanes_take_turns_and_only_one_works_at_a_time():
 
         return turns
 
-    lanes = [Lane(work(name), device="cpu") for name in "ab"]
-    pairs = take_turns(*lanes, pairs=3, prepare=lambda: told.append("-"))
-    assert len(pairs) == 3
-    assert told == ["-", "b0", "a0", "-", "a1", "b1", "-", "b2", "a2", "-", "a3", "b3"]
+    lanes = [Lane(work(name), device="cpu") for name in "abc"]
+    rounds = take_turns(*lanes, rounds=3, prepare=lambda: told.append("-"))
+    assert [len(costs) for costs in rounds] == [3, 3, 3]
+    assert " ".join(told) == "- a0 b0 c0 - b1 c1 a1 - c2 a2 b2 - a3 b3 c3"
 
 
 def test_a_turn_costs_what_its_own_thread_computes_and_not_what_it_waits():
