@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from paw_bench import cli_cluster
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.store.sweep_directory import SweepDirectory
 
@@ -53,6 +54,20 @@ class Sweeping:
     def attempts(self) -> dict[str, int]:
         """Arm -> attempts so far."""
         return {arm: len(run.attempts()) for arm, run in self.runs().items()}
+
+    def plan_on(self, profile: Path, *, as_json: bool = False, retry: bool = False) -> int:
+        """Print what a call with that cluster profile would start, and write its scripts; the exit code."""
+        return cli_cluster.sweep(
+            self.file,
+            profile,
+            scale=None,
+            overrides=(),
+            dry_run=True,
+            as_json=as_json,
+            results=self.results,
+            retry=retry,
+            wait=False,
+        )
 
     def start(self, *options: str, **environment: str) -> subprocess.Popen[str]:
         """Start `paw-bench sweep` in the background, in a process group of its own."""

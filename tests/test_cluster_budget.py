@@ -9,7 +9,6 @@ import pytest
 from fake_slurm import FakeSlurm
 from sweeping import Sweeping
 
-from paw_bench import cli_cluster
 from paw_bench.config.load import load_experiment_file
 from paw_bench.config.profile import ClusterProfile
 from paw_bench.store.run_directory import RunDirectory, RunInfo
@@ -41,17 +40,7 @@ def test_what_no_pass_would_submit_is_not_counted_as_to_be_started(
     refused.journal("attempt_refused", reason="there is no such loss", job="7_0")
 
     def to_start(*, retry: bool) -> list[str]:
-        cli_cluster.sweep(
-            sweeping.file,
-            profile,
-            scale=None,
-            overrides=(),
-            dry_run=True,
-            as_json=True,
-            results=sweeping.results,
-            retry=retry,
-            wait=False,
-        )
+        sweeping.plan_on(profile, as_json=True, retry=retry)
         found: list[str] = json.loads(capsys.readouterr().out)["to_start"]
         return found
 

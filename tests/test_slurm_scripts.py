@@ -9,7 +9,6 @@ import pytest
 from experiment_files import write
 from sweeping import Sweeping
 
-from paw_bench import cli_cluster
 from paw_bench.config.load import load_experiment_file
 from paw_bench.config.profile import load_profile
 from paw_bench.config.schema import ExecutionConfig, ExperimentConfig, RunConfig
@@ -69,18 +68,7 @@ def test_dry_run_writes_one_script_for_each_shape_and_starts_nothing(
     text = f"schema_version: 1\npartition: gpu\nmodels: {{ {models}: {{ memory_gb: 99 }} }}\n"
     axes = f"axes: {{ model.name: [{tmp_path}/model, {models}] }}\n"
     sweeping.file.write_text(sweeping.file.read_text() + axes)
-    code = cli_cluster.sweep(
-        sweeping.file,
-        write(tmp_path, text, "cluster.yaml"),
-        scale=None,
-        overrides=(),
-        dry_run=True,
-        as_json=False,
-        results=sweeping.results,
-        retry=False,
-        wait=False,
-    )
-    assert code == 0
+    assert sweeping.plan_on(write(tmp_path, text, "cluster.yaml")) == 0
     scripts = {path.name: path.read_text() for path in (sweeping.sweep.path / "sbatch").iterdir()}
     assert set(scripts) == {"array-1.sh", "array-2.sh", "keeper.sh"}
     assert "--mem=16GB" in scripts["array-1.sh"]
