@@ -6,7 +6,7 @@ Nothing here makes a published number comparable: `warning` says in one line why
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -47,6 +47,7 @@ def rows() -> pd.DataFrame:
     return order.sort_values(["other", "bare"], kind="stable").drop(columns=["other", "bare"])
 
 
+@cache
 def is_published(benchmark: str) -> bool:
     """Whether any number of that benchmark is."""
     return benchmark in set(rows()["benchmark"])
@@ -72,9 +73,10 @@ def lookup(model: str, **cell: str) -> Published:
     return Published(float(first["value"]), float(first["std"]), str(first["source"]), model)
 
 
-def warning(models: Collection[str], counterparts: Collection[str], sources: Collection[str]) -> str:
+def warning(places: Iterable[tuple[str, str]], sources: Collection[str]) -> str:
     """Why the differences to published numbers are not the method's.
 
+    `places`: model and benchmark of each setting; those whose benchmark is not published stand beside nothing.
     `sources` of the games: procedural, data, generated (`EnvironmentConfig.source`).
     """
     reasons = []
@@ -82,7 +84,9 @@ def warning(models: Collection[str], counterparts: Collection[str], sources: Col
         reasons.append("these runs play procedural ALFWorld-format games, not the published ones")
     if "generated" in sources:
         reasons.append("these runs play generated tasks, not the published ones")
-    strangers = sorted({name.rsplit("/", 1)[-1] for name in models} - set(counterparts))
+    known = [place for place in places if is_published(place[1])]
+    counterparts = {model_of(*place) for place in known}
+    strangers = sorted({name.rsplit("/", 1)[-1] for name, _ in known} - counterparts)
     if strangers:
         reasons.append(f"{', '.join(strangers)} stands beside {', '.join(sorted(counterparts))}")
     told = "; ".join(reasons)

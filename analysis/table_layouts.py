@@ -132,11 +132,9 @@ class Numbers:
         """What stands below every table of these settings; the warning first. `differences`: of arms stand in it."""
         runs = self.results.done()
         sources = set(runs["games_source"][runs["arm"].isin([setting.arm for setting in settings])])
-        known = [setting for setting in settings if is_published(setting.benchmark)]
-        beside = {model_of(setting.model, setting.benchmark) for setting in known}
         doubts = honesty.notes(self._rows[setting.condition, setting.arm, ALL]["marks"] for setting in settings)
         return (
-            warning({setting.model for setting in known}, beside, sources),
+            warning([(setting.model, setting.benchmark) for setting in settings], sources),
             "Success after training in percent: mean ± half-width of the 95 % t interval over seeds; All is over "
             "episodes. Published: mean, in brackets the standard deviation over seeds where it is printed. "
             "Differences to published numbers are bare numbers.",

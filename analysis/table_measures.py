@@ -12,7 +12,7 @@ from analysis import honesty
 from analysis.costs import update_costs
 from analysis.grid import Grid
 from analysis.load import Results
-from analysis.published import is_published, lookup, model_of, warning
+from analysis.published import lookup, model_of, warning
 from analysis.record_frames import ALL
 from analysis.statistics import t_interval
 from analysis.table_cells import Cell, apart, marks_note, measured, of_interval, printed
@@ -82,10 +82,8 @@ def overhead(results: Results, settings: Sequence[Setting]) -> Grid:
             )
         )
     sources = set(results.done()["games_source"])
-    known = [setting for setting in used if is_published(setting.benchmark)]
-    beside = {model_of(setting.model, setting.benchmark) for setting in known}
     notes = (
-        warning({setting.model for setting in known}, beside, sources),
+        warning([(setting.model, setting.benchmark) for setting in used], sources),
         "Seconds an update (mean over a run's updates) and peak memory in GB, mean over seeds ± half-width of the 95 % "
         "t interval. Overhead: ratio to the bare algorithm on the same seed in percent, with the t interval of its "
         "logarithm. Episodes differ between arms, and an arm that wins sooner plays fewer turns: these ratios are of "

@@ -108,9 +108,9 @@ class AlgorithmConfig(Section):
                 f"{self.name!r} compares the episodes of a group",
                 "set group_size to 2 or more, or name to 'ppo'",
             )
-        if self.groups * self.group_size < 2:
-            raise impossible("groups", "an update needs at least 2 episodes", "set groups to 2 or more")
         episodes = self.groups * self.group_size
+        if episodes < 2:
+            raise impossible("groups", "an update needs at least 2 episodes", "set groups to 2 or more")
         if self.optimizer_steps > episodes:
             raise impossible(
                 "optimizer_steps",
