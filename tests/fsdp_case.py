@@ -12,6 +12,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from training_data import collect_from, make_trainer, record_gradients, run_config, tiny_model
 
+from paw_bench.training.ranks import end_rank
+
 LAYERS = 2
 
 
@@ -51,3 +53,4 @@ if __name__ == "__main__":
     for each in sys.argv[2:]:
         found = sharded_update(each, target / rank, int(os.environ["WORLD_SIZE"]))
         torch.save(found, target / f"fsdp-{each}-{rank}.pt")
+    end_rank()

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from training_data import collect_from, gradients_of_steps, make_trainer, parameters, run_config, tiny_model
 
+from paw_bench.training.ranks import end_rank
+
 UPDATES = 2
 ALGORITHMS: dict[str, dict[str, Any]] = {
     "grpo": {"name": "grpo", "loss_type": "dapo"},
@@ -127,3 +129,4 @@ if __name__ == "__main__":
     (target / f"work-{rank}").mkdir()
     for each in sys.argv[2:]:
         torch.save(outcome(each, target / f"work-{rank}", world), target / f"{each}-{rank}.pt")
+    end_rank()

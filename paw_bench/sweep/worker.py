@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from paw_bench.store.run_directory import RunDirectory
 from paw_bench.sweep.group import OUTCOME
@@ -19,8 +20,8 @@ _PR_SET_PDEATHSIG = 1
 _ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 
 
-def main(path: Path, parent: int) -> int:
-    """Do this rank's part of the attempt that `parent` holds; returns the exit code."""
+def main(path: Path, parent: int) -> NoReturn:
+    """Do this rank's part of the attempt that `parent` holds; the exit code is 0, or 1 after an exception."""
     _die_with(parent)
     for each in (signal.SIGTERM, signal.SIGUSR2):
         # The parent answers for all; submitit's process may have left SIGUSR2 ignored.
@@ -38,7 +39,9 @@ def main(path: Path, parent: int) -> int:
         sys.stderr.flush()
         # Without waiting for the other ranks, as leaving their group would.
         os._exit(1)
-    return 0
+    from paw_bench.training.ranks import end_rank
+
+    end_rank()
 
 
 def _die_with(parent: int) -> None:
@@ -49,4 +52,4 @@ def _die_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -9,11 +9,12 @@ the ranks, whatever the deal.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch.distributed as dist
 from accelerate.state import AcceleratorState, PartialState
@@ -104,6 +105,19 @@ class Ranks:
         finally:
             for state, kept in zip(states, before, strict=True):
                 state.update(kept)
+
+
+def end_rank() -> NoReturn:
+    """End this process, one of several, whose part is done.
+
+    The interpreter's own end would be a risk: a thread of gloo that then still holds a tensor aborts the process, and a
+    run that is done counts as lost.
+    """
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 class GradientsOfRanks:
