@@ -6,8 +6,9 @@ Such a number is either an axis of the experiment file, or a key in which a fami
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -48,6 +49,13 @@ def lines(results: Results) -> list[Line]:
     return [line for line in found if sum(bool(point.success) for point in line.points) >= POINTS]
 
 
+def rest(changes: Mapping[str, Mapping[str, Any]], key: str) -> str:
+    """What an arm changes beside `key`, as a text to compare; that nothing is scored is implied where alpha is 1."""
+    implied = ("world_model.selection.score", "none") if key == "world_model.selection.alpha" else None
+    others = ((name, change["arm"]) for name, change in changes.items() if name != key)
+    return repr(sorted((name, repr(value)) for name, value in others if (name, value) != implied))
+
+
 def reference_success(results: Results) -> dict[str, np.ndarray]:
     """Condition -> success of the reference arm's seeds after training, where there are some."""
     rows = _after(results)
@@ -86,14 +94,13 @@ def _of_arms(results: Results) -> list[Line]:
     found = []
     for key in keys:
         base = next(changes[key]["base"] for changes in results.changes.values() if key in changes)
-        families: dict[tuple[tuple[str, str], ...], dict[float, str]] = {}
+        families: dict[str, dict[float, str]] = {}
         for arm in results.arms:
             changes = results.changes[arm]
             value = changes[key]["arm"] if key in changes else base
             if isinstance(value, bool) or not isinstance(value, int | float):
                 continue
-            rest = tuple(sorted((name, repr(change["arm"])) for name, change in changes.items() if name != key))
-            families.setdefault(rest, {})[float(value)] = arm
+            families.setdefault(rest(changes, key), {})[float(value)] = arm
         for family in families.values():
             if len(family) < POINTS:
                 continue

@@ -14,6 +14,7 @@ from analysis.grid import Grid
 from analysis.load import Results
 from analysis.published import lookup, model_of, warning
 from analysis.record_frames import ALL
+from analysis.sensitivity import rest
 from analysis.statistics import t_interval
 from analysis.table_cells import Cell, apart, marks_note, measured, of_interval, printed
 from analysis.table_settings import Setting
@@ -207,8 +208,7 @@ def _of_arms(results: Results) -> Iterable[Point]:
         for arm, own in changes.items():
             value = own[key]["arm"] if key in own else base
             if isinstance(value, int | float) and not isinstance(value, bool):
-                rest = repr(sorted((name, repr(change["arm"])) for name, change in own.items() if name != key))
-                families.setdefault(rest, {})[arm] = value
+                families.setdefault(rest(own, key), {})[arm] = value
         for family in families.values():
             if len(set(family.values())) > 1:
                 for condition in results.conditions:

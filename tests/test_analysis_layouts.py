@@ -17,7 +17,7 @@ import pytest
 from analysis_sweep import Sweep, publish, read_lines, write, write_lines
 from scipy import stats
 
-from analysis import cells, honesty, published, report, table_files
+from analysis import cells, honesty, published, report, sensitivity, table_files
 from analysis.grid import Grid
 from analysis.grouping import grouped
 from analysis.load import Results, load
@@ -235,6 +235,22 @@ def test_a_family_of_arms_is_a_sensitivity_sweep(tmp_path: Path) -> None:
     table = table_files.grids(*of(sweep))["sensitivity"]
     assert table.headings == {0: key}
     assert [row[:2] for row in table.rows] == [("0.2", "paw"), ("0.5", "paw 0.5")]
+
+
+def test_an_arm_that_scores_nothing_because_it_keeps_all_belongs_to_the_sweep_of_alpha(tmp_path: Path) -> None:
+    key, score = "world_model.selection.alpha", "world_model.selection.score"
+    half, whole = ({key: {"base": 0.75, "arm": alpha}} for alpha in (0.5, 1.0))
+    unscored = {score: {"base": "entropy", "arm": "none"}}
+    drawn = {score: {"base": "entropy", "arm": "random"}}
+    changes = {"paw": {}, "half": half, "whole": whole | unscored, "random": drawn, "half random": half | drawn}
+    sweep = Sweep(tmp_path, arms=tuple(changes), seeds=(0, 1), updates=2, games=12, changes=changes).finish()
+    table = table_files.grids(*of(sweep))["sensitivity"]
+    assert [row[:2] for row in table.rows] == [
+        *(("0.5", "half"), ("0.75", "paw"), ("1.0", "whole")),
+        *(("0.5", "half random"), ("0.75", "random")),
+    ]
+    (line,) = sensitivity.lines(load(sweep.path))
+    assert (line.key, line.arm, [point.value for point in line.points]) == (key, "paw", [0.5, 0.75, 1.0])
 
 
 def test_the_sensitivity_table_holds_no_comparison_with_another_arm_than_the_reference(tmp_path: Path) -> None:

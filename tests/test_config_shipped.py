@@ -81,12 +81,21 @@ def test_the_sensitivity_changes_one_number_an_arm_around_the_paper_s():
     file = load_experiment_file(ROOT / "experiments" / "sensitivity.yaml")
     changes = plan(file).changes
     assert changes.pop("paw") == {}
+    assert changes["paw alpha=1"].pop("world_model.selection.score") == ("entropy", "none")
     assert list(changes.pop("grpo")) != []
     assert all(len(change) == 1 for change in changes.values())
     assert {values for change in changes.values() for values in change.items()} == {
         *(("world_model.selection.alpha", (0.75, alpha)) for alpha in (0.25, 0.5, 1.0)),
         *(("world_model.loss.rho", (0.2, rho)) for rho in (0.05, 0.1, 0.4, 0.8)),
     }
+
+
+def test_every_transition_is_one_experiment_in_the_ablation_and_in_the_sensitivity():
+    ids = {}
+    for name, arm in (("ablations", "paw - selection"), ("sensitivity", "paw alpha=1")):
+        runs = plan(load_experiment_file(ROOT / "experiments" / f"{name}.yaml")).runs
+        ids[name] = [run.run_id for run in runs if run.arm == arm]
+    assert ids["ablations"] == ids["sensitivity"]
 
 
 def test_the_quickstart_is_three_arms_and_two_seeds_at_the_embedded_scale():
