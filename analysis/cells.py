@@ -6,6 +6,7 @@ their `result.json`, so that a number in a paper can be traced to files.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from analysis.grouping import Part, empty, grouped
 from analysis.honesty import Origins
 from analysis.inference import success_interval
 from analysis.load import Results
+from analysis.luck import error_of_difference
 from analysis.record_frames import ALL, TASK_TYPES
 from analysis.statistics import difference, holm, resolved, t_interval
 from analysis.statistics_power import break_even_correlation, detectable_difference
@@ -94,12 +96,13 @@ def comparisons(results: Results) -> pd.DataFrame:
     Columns: condition, arm, reference, mean, half_width (not adjusted), p, p_holm (over all rows), resolved, method,
     df, n (shared seeds), correlation (between the arms over them), pays_from (the correlation from which on pairing
     gives the shorter interval), detectable (the smallest true difference that the test finds in 80 % of sweeps, after
-    Holm, given the spread), welch_half_width, welch_p, improvement (probability that a seed of the arm beats one of the
-    reference, from two seeds on, with improvement_low and _high from enough seeds on), gap (why there is no test),
-    marks (`analysis.honesty`), seeds, run_ids, reference_run_ids.
+    Holm, given the spread found, or the luck of the episodes where that alone is more), welch_half_width, welch_p,
+    improvement (probability that a seed of the arm beats one of the reference, from two seeds on, with improvement_low
+    and _high from enough seeds on), gap (why there is no test), marks (`analysis.honesty`), seeds, run_ids,
+    reference_run_ids.
     """
     rows: list[dict[str, Any]] = []
-    finished, origins = _finished(results), Origins(results)
+    finished, origins, episodes = _finished(results), Origins(results), _episodes(results)
     tests = len(results.conditions) * len(results.comparisons)
     for condition in results.conditions:
         for arm, reference in results.comparisons:
@@ -111,6 +114,8 @@ def comparisons(results: Results) -> pd.DataFrame:
             seeds = len(left["seed"]), len(right["seed"])
             both = [*left["run_id"], *right["run_id"]] if min(seeds) and comparable else []
             several = comparable and min(seeds) > 1
+            played = [episodes[condition, one] for one in (arm, reference) if (condition, one) in episodes]
+            luck = error_of_difference(*played, paired=result.method == "paired t") if len(played) > 1 else math.nan
             beats = improvement(*(part["success"][: len(part["success"]) * several] for part in (left, right)))
             rows.append(
                 {
@@ -125,7 +130,7 @@ def comparisons(results: Results) -> pd.DataFrame:
                     "n": result.n,
                     "correlation": result.correlation,
                     "pays_from": break_even_correlation(result.n),
-                    "detectable": detectable_difference(result, tests=tests),
+                    "detectable": detectable_difference(result, tests=tests, luck=luck),
                     "improvement": beats.value,
                     "improvement_low": beats.low,
                     "improvement_high": beats.high,
@@ -184,6 +189,13 @@ def _finished(results: Results) -> Finished:
     found: dict[Any, Part] = defaultdict(lambda: empty(evaluation, _USED))
     found.update(grouped(every, ("condition", "arm", "phase", "task_type"), _USED))
     return found
+
+
+def _episodes(results: Results) -> Mapping[tuple[Any, ...], Part]:
+    """(condition, arm) -> episodes of the finished runs' evaluations after training."""
+    rows = results.episodes[results.episodes["phase"] == "after"]
+    rows = rows[rows["run_id"].isin(results.done()["run_id"])]
+    return grouped(rows, ("condition", "arm"), ("seed", "task_id", "success"))
 
 
 def _games(part: Part) -> set[Games]:

@@ -50,12 +50,16 @@ def _root(function: Callable[[float], float], upper: float) -> float:
     return middle
 
 
-def detectable_difference(result: Difference, *, tests: int) -> float:
-    """`detectable` for a comparison that was made, with the spread that it found."""
+def detectable_difference(result: Difference, *, tests: int, luck: float = math.nan) -> float:
+    """`detectable` for a comparison that was made, with the spread that it found.
+
+    `luck`: the standard error that the episodes alone give the difference, if known. Few seeds may find less by chance;
+    the true spread is not below it.
+    """
     if result.gap:
         return math.nan
-    error = result.half_width / t_quantile(0.5 + CONFIDENCE / 2, result.df)
-    return detectable(error, result.df, tests=tests)
+    found = result.half_width / t_quantile(0.5 + CONFIDENCE / 2, result.df)
+    return detectable(float(np.fmax(found, luck)), result.df, tests=tests)
 
 
 def break_even_correlation(n: int) -> float:

@@ -11,9 +11,9 @@ from analysis.grid import Grid
 from analysis.grouping import Part, grouped
 from analysis.inference import IQM_SEEDS, success_interval
 from analysis.load import Results
+from analysis.luck import components_of, wins_by_seed
 from analysis.record_frames import ALL
 from analysis.statistics_robust import iqm
-from analysis.statistics_variance import Variance, crossed, nested
 from analysis.table_cells import Cell, marks_note, of_interval
 from analysis.words import NOTHING, TO, number
 
@@ -69,32 +69,6 @@ def variance(results: Results, cells: pd.DataFrame) -> Grid:
     columns = ("Arm", "All", "SD over seeds", "Seed", "Episode", "Seed's share %", "Layout", "IQM", "Seeds")
     caption = f"{results.name}: seeds and episodes"
     return Grid("variance", caption, columns, tuple(rows), notes, headings, wide=True, runs=tuple(runs))
-
-
-def components_of(episodes: Part) -> Variance:
-    """The variance components of one arm's evaluation: crossed where every seed played each game once.
-
-    `episodes`: the columns seed, task_id and success.
-    """
-    wins = wins_by_seed(episodes, order="task_id")
-    tasks = [frozenset(episodes["task_id"][own]) for own in _places(episodes["seed"])]
-    if len(set(tasks)) == 1 and all(len(own) == len(tasks[0]) for own in wins):
-        return crossed(np.array(wins))
-    return nested(wins_by_seed(episodes))
-
-
-def wins_by_seed(episodes: Part, order: str = "") -> list[np.ndarray]:
-    """Success (0 or 1) of each seed's episodes, seeds in ascending order; episodes as they come, or in that order."""
-    places = _places(episodes["seed"])
-    if order:
-        places = [own[np.argsort(episodes[order][own], kind="stable")] for own in places]
-    return [episodes["success"][own].astype("float64") for own in places]
-
-
-def _places(values: np.ndarray) -> list[np.ndarray]:
-    """Where each distinct value stands, in the order of the values."""
-    found, codes = np.unique(values, return_inverse=True)
-    return [np.flatnonzero(codes == code) for code in range(len(found))]
 
 
 def _by_type(episodes: Part) -> np.ndarray:

@@ -103,7 +103,8 @@ def comparison_table(results: Results, comparisons: pd.DataFrame) -> Grid:
         "else Welch's t. Welch's interval and p value are printed for comparison only. Pays from: the correlation from "
         "which on pairing gives the shorter interval at that number of pairs.",
         "Detectable: the smallest true difference, in points, that this test would resolve in 80 % of such sweeps "
-        "after Holm's correction, if the spread over seeds were the one found: a rough figure with few seeds. "
+        "after Holm's correction, if the spread over seeds were the one found, or the luck of the episodes where that "
+        "alone is more: a rough figure with few seeds. "
         "P(better): probability that a new seed of the arm beats one of the other arm; with its 95 % interval from "
         f"{IMPROVEMENT_SEEDS} seeds on.",
         *([f"{doubts}."] if doubts else []),
@@ -157,7 +158,8 @@ def _ablation_notes(results: Results, cells: pd.DataFrame, comparisons: pd.DataF
             f"Against {results.reference}: points with the 95 % t interval over seeds, {_methods(comparisons)}. "
             f"resolved: p < .05 after Holm's correction for the {len(comparisons)} planned comparisons "
             "(the intervals are not adjusted). In brackets: the smallest true difference, in points, that the test "
-            "would resolve in 80 % of such sweeps if the spread over seeds were the one found: a rough figure with few."
+            "would resolve in 80 % of such sweeps if the spread over seeds were the one found, or the luck of the "
+            "episodes where that alone is more: a rough figure with few seeds."
         )
     yield MARK_NOTE + "."
     if (done["games_source"] == "procedural").any():

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
+from analysis.grouping import Part
 from analysis.inference import EVENTS, IMPROVEMENT_SEEDS, IQM_SEEDS, MINIMUM, success_interval
+from analysis.luck import components_of, error_of_difference
 from analysis.statistics import difference, t_interval
 from analysis.statistics_power import break_even_correlation, detectable, detectable_difference
 from analysis.statistics_robust import improvement, iqm, resampled_iqm
@@ -107,6 +109,51 @@ def test_the_detectable_difference_of_a_comparison_takes_its_own_standard_error(
     error = stats.sem(np.array(arm) - np.array(reference))
     assert detectable_difference(result, tests=2) == pytest.approx(detectable(error, 3.0, tests=2))
     assert math.isnan(detectable_difference(difference({0: 0.1}, {0: 0.2}), tests=1))
+
+
+def test_luck_of_the_episodes_is_a_floor_of_the_detectable_difference() -> None:
+    result = difference({0: 0.5, 1: 0.52, 2: 0.51}, {0: 0.4, 1: 0.415, 2: 0.42})
+    found = detectable_difference(result, tests=2)
+    assert detectable_difference(result, tests=2, luck=0.05) == detectable(0.05, 2.0, tests=2) > found
+    assert detectable_difference(result, tests=2, luck=1e-4) == found
+
+
+def played(wins: np.ndarray) -> Part:
+    """Episodes of seeds x games, in no order of the games."""
+    seeds, games = wins.shape
+    order = np.random.default_rng(7).permutation(games)
+    return {
+        "seed": np.repeat(np.arange(seeds), games),
+        "task_id": np.tile(np.array([f"game {game}" for game in order]), seeds),
+        "success": wins[:, order].ravel(),
+    }
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_error_that_episodes_give_a_difference_is_that_of_sweeps_whose_seeds_do_not_differ(paired: bool) -> None:
+    rng = np.random.default_rng(1)
+    chance = special.expit(rng.normal(0.0, 1.5, 40))
+    wins = (rng.random((2, 20_000, 40)) < chance).astype(float)
+    truth = (wins[0].mean(axis=1) - wins[1].mean(axis=1)).std() / math.sqrt(3)
+
+    def errors(arms: np.ndarray) -> list[float]:
+        sweeps = (arms[:, at : at + 3] for at in range(0, 900, 3))
+        return [error_of_difference(*map(played, sweep), paired=paired) for sweep in sweeps]
+
+    found = errors(wins)
+    assert np.sqrt(np.mean(np.square(found))) == pytest.approx(truth, rel=0.03)
+    better = errors(wins + rng.normal(0.0, 0.5, (2, 20_000, 1)))
+    assert better == pytest.approx(found), "what a seed adds to all of its games is not luck"
+
+
+def test_arms_that_played_other_games_have_the_luck_of_both() -> None:
+    rng = np.random.default_rng(2)
+    arm, other = (played((rng.random((3, 30)) < 0.5).astype(float)) for _ in range(2))
+    elsewhere = other | {"task_id": np.char.add(other["task_id"], " of another panel")}
+    luck = math.hypot(*(components_of(part).episode / math.sqrt(3) for part in (arm, other)))
+    assert error_of_difference(arm, elsewhere, paired=True) == pytest.approx(luck)
+    alone = {name: values[arm["seed"] == 0] for name, values in arm.items()}
+    assert math.isnan(error_of_difference(alone, other, paired=False))
 
 
 def test_pairing_pays_from_the_correlation_at_which_both_intervals_are_equally_long() -> None:

@@ -21,13 +21,13 @@ from analysis import cells, honesty, published, report, sensitivity, table_files
 from analysis.grid import Grid
 from analysis.grouping import grouped
 from analysis.load import Results, load
+from analysis.luck import components_of
 from analysis.published import lookup, model_of
 from analysis.table_cells import Cell
 from analysis.table_forms import FORMS
 from analysis.table_layouts import paper_tables
 from analysis.table_measures import measure_tables
 from analysis.table_settings import Setting, settings, variant_of
-from analysis.table_variance import components_of
 from paw_bench.config.merge import merge
 from paw_bench.config.presets import presets
 from paw_bench.config.world_model import WorldModelConfig

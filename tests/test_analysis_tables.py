@@ -16,6 +16,8 @@ from scipy import optimize, stats
 from analysis import cells, grid, run_tables, tables
 from analysis.load import load
 from analysis.report import build
+from analysis.statistics_power import detectable
+from analysis.statistics_variance import crossed
 
 GOLDEN = Path(__file__).parent / "golden" / "analysis"
 SPECIAL = "paw_$5|100% & #1 {x}~^\\ <b>*y*"
@@ -121,6 +123,22 @@ def test_the_difference_is_paired_adjusted_and_has_a_verdict(sweep: Sweep) -> No
     assert cell(table, "grpo", "All against grpo") == "reference"
     assert cell(table, "[late] arm", "All against grpo") == "+8.3 † ◦"
     assert cell(table, "[late] arm", "Verdict") == "not resolved"
+
+
+def test_what_would_have_been_found_is_not_below_the_luck_of_the_episodes(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, arms=("grpo", "paw"), seeds=(0, 1, 2), updates=1, games=12)
+    rng = np.random.default_rng(0)
+    won = {"grpo": (4, 5, 4), "paw": (6, 6, 6)}
+    games = {arm: [rng.permutation(12) < number for number in of_seeds] for arm, of_seeds in won.items()}
+    for arm, of_seeds in games.items():
+        for seed, own in enumerate(of_seeds):
+            sweep.done(arm, seed, wins={"after": own.astype(int).tolist()})
+    _, compared, _ = built(sweep)
+    (row,) = compared.to_dict("records")
+    apart = np.array(games["paw"], dtype=float) - np.array(games["grpo"], dtype=float)
+    luck = crossed(apart).episode / math.sqrt(3)
+    assert luck > stats.sem(apart.mean(axis=1))
+    assert row["detectable"] == pytest.approx(detectable(luck, 2.0))
 
 
 def test_an_open_verdict_says_what_would_have_been_found_and_the_correlation_is_printed(tmp_path: Path) -> None:
