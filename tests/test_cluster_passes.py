@@ -19,6 +19,7 @@ from paw_bench.store.run_directory import RunDirectory, RunInfo
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep import cluster
 from paw_bench.sweep.cluster import Cluster, make_pass
+from paw_bench.sweep.execution_changes import halve_micro_batch
 from paw_bench.sweep.identity import run_id
 from paw_bench.sweep.launch import launch, require_no_jobs
 from paw_bench.sweep.plan import plan
@@ -143,6 +144,24 @@ def test_nodes_that_failed_under_a_run_are_excluded_unless_too_few_are_left(
     make_pass(sweep, CLUSTER, print)
     assert "--exclude" not in slurm.taken
     assert [run["avoid"] for run in sweep.events()[-2]["runs"]] == [[], []]
+
+
+@pytest.mark.parametrize("died", [False, True], ids=["", "a pass died between the two"])
+def test_rows_are_halved_down_to_one_and_no_further(sweep: SweepDirectory, slurm: FakeSlurm, died: bool) -> None:
+    made = sweep.runs()[0]
+    execution = made.config.execution.model_copy(update={"micro_batch_rows": 2})
+    run = RunDirectory.create(made.path, made.info, made.config.model_copy(update={"execution": execution}))
+    slurm.queue(("7_0", "tiny-dot-aa", "OUT_OF_MEMORY"), ("7_1", "tiny-dot-aa", "RUNNING"))
+    if died:
+        halve_micro_batch(run, submission="tiny-dot-aa")
+    make_pass(sweep, CLUSTER, print)
+    (again,) = [event for event in sweep.events() if event["event"] == "array_intent"][1:]
+    assert [(each["run_id"], each["cause"]) for each in again["runs"]] == [(run.path.name, "out_of_memory")]
+    assert [event["after"] for event in run.events() if event["event"] == "execution_changed"] == [1]
+    assert RunDirectory(run.path).config.execution.micro_batch_rows == 1
+    slurm.queue(("77_0", again["submission"], "OUT_OF_MEMORY"), ("7_1", "tiny-dot-aa", "RUNNING"))
+    make_pass(sweep, CLUSTER, print)
+    assert [event["event"] for event in sweep.events()].count("array_intent") == 2, "no row is left to halve"
 
 
 @pytest.mark.parametrize("left", [True, False])

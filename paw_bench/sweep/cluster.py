@@ -31,7 +31,7 @@ from paw_bench.sweep.causes import retries_left
 from paw_bench.sweep.cluster_check import sbatch_refusal
 from paw_bench.sweep.cluster_status import ClusterRun, Snapshot, snapshot, submitted
 from paw_bench.sweep.driver import check_space
-from paw_bench.sweep.execution_changes import halve_micro_batch
+from paw_bench.sweep.execution_changes import can_be_halved, halve_micro_batch
 from paw_bench.sweep.queue import QueueError, Task, read_queue, slurm
 from paw_bench.sweep.sbatch import Shape, SlurmLauncher, leave_job
 from paw_bench.sweep.shared import unlink_unfinished
@@ -167,8 +167,9 @@ def reason_to_submit(run: ClusterRun, cluster: Cluster, retry: Collection[str]) 
     cause = run.end.cause
     if not retries_left(cluster.profile.retries, cause, spent(run.history)[cause]):
         return None
-    if cause == "out_of_memory" and RunDirectory(run.status.path).config.execution.micro_batch_rows == 1:
-        return None  # there is nothing left to halve
+    if cause == "out_of_memory":
+        halves = can_be_halved(RunDirectory(run.status.path), submission=run.history[-1].submission)
+        return cause if halves else None
     return cause
 
 
