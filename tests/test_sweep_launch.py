@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 from sweeping import Sweeping, behave, wait_for
 
+from paw_bench.config.load import load_experiment_file
+from paw_bench.store.run_directory import RunDirectory, RunInfo
 from paw_bench.store.sweep_directory import SweepDirectory
+from paw_bench.sweep.execution_changes import halve_micro_batch
+from paw_bench.sweep.plan import plan
 from paw_bench.sweep.status import sweep_status
 
 
@@ -64,6 +68,18 @@ def test_json_alone_goes_to_stdout(unbroken: Sweeping) -> None:
     document = json.loads(called.stdout)
     assert [run["state"] for run in document["runs"]] == ["done", "done"]
     assert "nothing to do" in called.stderr
+
+
+def test_a_run_whose_micro_batches_were_halved_on_a_cluster_goes_on_here_with_the_halves(sweeping: Sweeping) -> None:
+    (planned, *_) = plan(load_experiment_file(sweeping.file)).runs
+    info = RunInfo(planned.run_id, "tiny", planned.arm, planned.axes, planned.seed)
+    path = sweeping.sweep.run_path(planned.run_id)
+    halve_micro_batch(RunDirectory.create(path, info, planned.config), submission="tiny-dot-aa")
+    assert sweeping.call().returncode == 0
+    run = sweeping.runs()[planned.arm]
+    half = planned.config.execution.micro_batch_rows // 2
+    assert run.config.execution.micro_batch_rows == half
+    assert run.attempts()[-1].provenance()["execution"]["micro_batch_rows"] == half
 
 
 def test_removing_one_result_redoes_that_run_alone_and_from_scratch(unbroken: Sweeping, tmp_path: Path) -> None:

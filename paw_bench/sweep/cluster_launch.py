@@ -15,13 +15,13 @@ from paw_bench.config.profile import ProfileFile
 from paw_bench.config.schema import ExecutionConfig, RunConfig
 from paw_bench.errors import UserError
 from paw_bench.store.jsonl import Record
-from paw_bench.store.run_directory import RunDirectory, RunInfo
+from paw_bench.store.run_directory import RunInfo
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.cluster import Cluster, SubmissionRefused, make_pass, patient_lock
 from paw_bench.sweep.cluster_check import check_profile
 from paw_bench.sweep.cost import Size
 from paw_bench.sweep.driver import check_space
-from paw_bench.sweep.execution_changes import with_recorded_changes
+from paw_bench.sweep.execution_changes import make_folder
 from paw_bench.sweep.finished import FinishedRuns
 from paw_bench.sweep.launch import keep_first_prediction, sweep_path
 from paw_bench.sweep.plan import Plan, PlannedRun
@@ -159,9 +159,7 @@ class ClusterLaunch:
     def _make_folder(self, sweep: SweepDirectory, run: PlannedRun) -> None:
         path = sweep.run_path(run.run_id)
         config = with_gpus(run.config, self._shapes[run.run_id].gpus)
-        config = with_recorded_changes(config, RunDirectory(path).events())
-        info = RunInfo(run.run_id, self.plan.file.name, run.arm, run.axes, run.seed)
-        RunDirectory.create(path, info, config)
+        make_folder(path, RunInfo(run.run_id, self.plan.file.name, run.arm, run.axes, run.seed), config)
 
 
 def with_gpus(config: RunConfig, gpus: int) -> RunConfig:

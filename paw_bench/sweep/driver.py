@@ -20,6 +20,7 @@ from paw_bench.store.jsonl import Record
 from paw_bench.store.run_directory import RunDirectory, RunInfo
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.environment import environment_changes
+from paw_bench.sweep.execution_changes import make_folder
 from paw_bench.sweep.local import LocalJob, LocalLauncher
 from paw_bench.sweep.plan import PlannedRun
 from paw_bench.sweep.progress import Screen, duration, seconds_left
@@ -180,7 +181,7 @@ class Driver:
         run = self._runs[run_id]
         check_space(self._sweep.path)
         info = RunInfo(run.run_id, self._sweep.info["name"], run.arm, run.axes, run.seed)
-        directory = RunDirectory.create(self._sweep.run_path(run_id), info, run.config)
+        directory = make_folder(self._sweep.run_path(run_id), info, run.config)
         active = _Active(last_attempt=_last_attempt(directory))
         self._sweep.journal("intent", run_id=run_id)
         gpus = self._slots.take(run_id)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from paw_bench.config.schema import RunConfig
 from paw_bench.store.jsonl import Record
-from paw_bench.store.run_directory import RunDirectory
+from paw_bench.store.run_directory import RunDirectory, RunInfo
 
 _KEY = "micro_batch_rows"
 
@@ -36,12 +38,15 @@ def halve_micro_batch(directory: RunDirectory, *, submission: str) -> RunDirecto
             numerics=numerics,
             submission=submission,
         )
-    config = with_recorded_changes(directory.config, directory.events())
-    return RunDirectory.create(directory.path, directory.info, config)
+    return make_folder(directory.path, directory.info, directory.config)
 
 
-def with_recorded_changes(config: RunConfig, events: list[Record]) -> RunConfig:
-    """The planned config with what the run's journal says was changed."""
+def make_folder(path: Path, info: RunInfo, config: RunConfig) -> RunDirectory:
+    """The run's folder with its config as planned now, and in it what the run's journal says was changed."""
+    return RunDirectory.create(path, info, _with_recorded_changes(config, RunDirectory(path).events()))
+
+
+def _with_recorded_changes(config: RunConfig, events: list[Record]) -> RunConfig:
     rows = [event["after"] for event in events if event["event"] == "execution_changed"]
     return _with_rows(config, min(rows[-1], config.execution.micro_batch_rows)) if rows else config
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from paw_bench.errors import UserError
 from paw_bench.store.jsonl import Record
-from paw_bench.store.run_directory import RunDirectory, RunInfo
+from paw_bench.store.run_directory import RunInfo
 from paw_bench.store.sweep_directory import SweepDirectory
 from paw_bench.sweep.cluster_status import submitted
 from paw_bench.sweep.driver import Driver, check_space
+from paw_bench.sweep.execution_changes import make_folder
 from paw_bench.sweep.plan import Plan
 from paw_bench.sweep.progress import Screen
 from paw_bench.sweep.queue import QueueError
@@ -106,7 +107,7 @@ def _reconcile(sweep: SweepDirectory, plan: Plan, *, retry: bool) -> None:
         if not (path / "config.json").exists():
             continue
         info = RunInfo(run.run_id, plan.file.name, run.arm, run.axes, run.seed)
-        directory = RunDirectory.create(path, info, run.config)
+        directory = make_folder(path, info, run.config)
         if retry and directory.result(verify=False) is None and not directory.is_locked():
             with directory.lock():
                 directory.journal("retry")
