@@ -1,6 +1,7 @@
 """Which runs of a sweep differ in one number alone: success against alpha, rho, a learning rate.
 
-Such a number is either an axis of the experiment file, or a key in which a family of arms differs and in nothing else.
+Such a number is either an axis of the experiment file, or a key in which a family of arms differs and in nothing else;
+that an arm with alpha = 1 scores nothing is no difference.
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ def _of_arms(results: Results) -> list[Line]:
             value = changes[key]["arm"] if key in changes else base
             if isinstance(value, bool) or not isinstance(value, int | float):
                 continue
-            families.setdefault(rest(changes, key), {})[float(value)] = arm
+            # The first of two arms that are the same: at alpha = 1 no score changes anything.
+            families.setdefault(rest(changes, key), {}).setdefault(float(value), arm)
         for family in families.values():
             if len(family) < POINTS:
                 continue

@@ -54,7 +54,7 @@ def detectable_difference(result: Difference, *, tests: int, luck: float = math.
     """`detectable` for a comparison that was made, with the spread that it found.
 
     `luck`: the standard error that the episodes alone give the difference, if known. Few seeds may find less by chance;
-    the true spread is not below it.
+    the true spread is not below it, unless what a seed gains in some games it loses in others of the panel.
     """
     if result.gap:
         return math.nan

@@ -130,8 +130,8 @@ def sensitivity(results: Results, cells: pd.DataFrame, compared: pd.DataFrame) -
         runs.append(tuple(run_id for one in arms for run_id in results.run_ids(condition, one)))
     notes = (
         "Success over all episodes after training in percent: mean ± half-width of the 95 % t interval over seeds. "
-        "Under each key the runs differ in it alone. The paper shows its sweeps of alpha and rho as figures without "
-        "printed values: there is nothing to set beside them.",
+        "Under each key the runs differ in it alone (where alpha is 1, nothing need be scored). The paper shows its "
+        "sweeps of alpha and rho as figures without printed values: there is nothing to set beside them.",
         marks_note(doubts),
     )
     columns = ("Value", "Arm", "Axes", "All", f"Against {results.reference}", "Seeds")

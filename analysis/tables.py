@@ -85,7 +85,7 @@ def comparison_table(results: Results, comparisons: pd.DataFrame) -> Grid:
                 p_value(row["p"]),
                 p_value(row["p_holm"]),
                 _verdict(row),
-                number(100 * row["detectable"], 1),
+                _detectable(row),
                 _probability(row),
                 number(100 * row["welch_half_width"], 1, prefix="± "),
                 p_value(row["welch_p"]),
@@ -208,7 +208,12 @@ def _verdict(row: Row) -> str:
         return "resolved"
     if row["gap"] in {"no seed", DIFFERENT_GAMES}:
         return {"no seed": NOTHING}.get(row["gap"], DIFFERENT_GAMES)
-    return "not resolved" + (f" ({number(100 * row['detectable'], 1)})" if row["detectable"] > 0 else "")
+    return "not resolved" + (f" ({_detectable(row)})" if row["detectable"] > 0 else "")
+
+
+def _detectable(row: Row) -> str:
+    """In points; more than there can be is not worth its digits."""
+    return number(100 * row["detectable"], 1) if not row["detectable"] > 1 else "over 100"
 
 
 def _probability(row: Row) -> str:

@@ -69,7 +69,10 @@ def sweep(
     *,
     scale: Scale = None,
     overrides: Overrides = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost; start nothing.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print plan and cost; start nothing. With --cluster: also write the scripts."),
+    ] = False,
     as_json: AsJson = False,
     parallel: Parallel = None,
     results: Results = RESULTS,

@@ -118,32 +118,46 @@ def test_luck_of_the_episodes_is_a_floor_of_the_detectable_difference() -> None:
     assert detectable_difference(result, tests=2, luck=1e-4) == found
 
 
-def played(wins: np.ndarray) -> Part:
-    """Episodes of seeds x games, in no order of the games."""
+def played(wins: np.ndarray, first: int = 0) -> Part:
+    """Episodes of seeds x games, seeds from `first` on, the games of each seed in an order of its own."""
     seeds, games = wins.shape
-    order = np.random.default_rng(7).permutation(games)
+    rng = np.random.default_rng([seeds, first, round(abs(wins.sum()) * 1e6)])
+    orders = rng.permuted(np.tile(np.arange(games), (seeds, 1)), axis=1)
     return {
-        "seed": np.repeat(np.arange(seeds), games),
-        "task_id": np.tile(np.array([f"game {game}" for game in order]), seeds),
-        "success": wins[:, order].ravel(),
+        "seed": np.repeat(np.arange(first, first + seeds), games),
+        "task_id": np.array([f"game {game}" for game in orders.ravel()]),
+        "success": np.take_along_axis(wins, orders, axis=1).ravel(),
     }
 
 
+@pytest.mark.parametrize("shared", [0.0, 0.8])
 @pytest.mark.parametrize("paired", [True, False])
-def test_the_error_that_episodes_give_a_difference_is_that_of_sweeps_whose_seeds_do_not_differ(paired: bool) -> None:
+def test_the_error_that_episodes_give_a_difference_is_that_of_sweeps_whose_seeds_do_not_differ(
+    paired: bool, shared: float
+) -> None:
+    # A part of the luck belongs to seed and game, as where two arms play with the same noise: pairing is rid of it.
     rng = np.random.default_rng(1)
     chance = special.expit(rng.normal(0.0, 1.5, 40))
-    wins = (rng.random((2, 20_000, 40)) < chance).astype(float)
-    truth = (wins[0].mean(axis=1) - wins[1].mean(axis=1)).std() / math.sqrt(3)
+    own, common = rng.random((2, 20_000, 40)), rng.random((20_000, 40))
+    wins = (np.where(rng.random((20_000, 40)) < shared, common, own) < chance).astype(float)
+    means = wins.mean(axis=2)
+    truth = (means[0] - means[1]).std() if paired else math.sqrt(2 * means.var())
 
     def errors(arms: np.ndarray) -> list[float]:
         sweeps = (arms[:, at : at + 3] for at in range(0, 900, 3))
         return [error_of_difference(*map(played, sweep), paired=paired) for sweep in sweeps]
 
     found = errors(wins)
-    assert np.sqrt(np.mean(np.square(found))) == pytest.approx(truth, rel=0.03)
+    assert np.sqrt(np.mean(np.square(found))) == pytest.approx(truth / math.sqrt(3), rel=0.04)
     better = errors(wins + rng.normal(0.0, 0.5, (2, 20_000, 1)))
     assert better == pytest.approx(found), "what a seed adds to all of its games is not luck"
+
+
+def test_the_luck_of_a_paired_difference_is_that_of_the_seeds_that_both_have() -> None:
+    rng = np.random.default_rng(3)
+    arm, other = (rng.random((5, 30)) < 0.5).astype(float), (rng.random((3, 30)) < 0.5).astype(float)
+    expected = crossed(arm[1:4] - other).episode / math.sqrt(3)
+    assert error_of_difference(played(arm), played(other, first=1), paired=True) == pytest.approx(expected)
 
 
 def test_arms_that_played_other_games_have_the_luck_of_both() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
@@ -113,10 +113,11 @@ def end_rank() -> NoReturn:
     The interpreter's own end would be a risk: a thread of gloo that then still holds a tensor aborts the process, and a
     run that is done counts as lost.
     """
-    if dist.is_initialized():
-        dist.destroy_process_group()
     sys.stdout.flush()
     sys.stderr.flush()
+    with suppress(Exception):
+        # What it was for is done and published: how the group is left decides nothing any more.
+        dist.destroy_process_group()
     os._exit(0)
 
 
