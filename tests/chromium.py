@@ -76,9 +76,19 @@ class Page:
     def open(self, path: Path) -> None:
         """Load the file and wait until it is there."""
         self.events.clear()
-        self.call("Page.navigate", url=path.as_uri())
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+        loader = self.call("Page.navigate", url=path.as_uri())["loaderId"]
+        while not self._loaded(loader):
             self.events.append(self._next())
+
+    def _loaded(self, loader: str) -> bool:
+        """Whether the page of this loader has fired its load event; one of the page before may come late."""
+        committed = False
+        for event in self.events:
+            if event.get("method") == "Page.frameNavigated":
+                committed = committed or event["params"]["frame"]["loaderId"] == loader
+            elif event.get("method") == "Page.loadEventFired" and committed:
+                return True
+        return False
 
     def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression."""

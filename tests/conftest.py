@@ -12,7 +12,7 @@ from hypothesis import settings
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 # A deadline measures the machine's other work as well: examples may take as long as they take.
-settings.register_profile("no deadline", deadline=None)
+settings.register_profile("no deadline", deadline=None, derandomize="PAW_BENCH_SAME_EXAMPLES" in os.environ)
 settings.load_profile("no deadline")
 
 

@@ -50,4 +50,8 @@ class Devcluster:
 
     def pids(self) -> dict[str, int]:
         """Daemon (n1, slurmctld, munged) -> process id."""
-        return {file.stem: int(file.read_text()) for file in (self.state / "run").glob("*.pid")}
+        found = {}
+        for file in (self.state / "run").glob("*.pid"):
+            with suppress(FileNotFoundError):  # it ended meanwhile
+                found[file.stem] = int(file.read_text())
+        return found

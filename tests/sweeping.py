@@ -84,7 +84,7 @@ class Sweeping:
     def call(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `paw-bench sweep` to its end."""
         process = self.start(*options, **environment)
-        output, errors = process.communicate(timeout=180)
+        output, errors = process.communicate(timeout=240)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
@@ -93,7 +93,7 @@ def behave(**arms: str) -> dict[str, str]:
     return {"TRIVIAL": json.dumps(arms)}
 
 
-def wait_for(condition: Callable[[], object], *, seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], object], *, seconds: float = 240.0) -> None:
     """Return as soon as `condition` holds; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

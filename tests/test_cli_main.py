@@ -35,7 +35,7 @@ def call(*arguments: object, cwd: Path | None = None, **environment: str) -> sub
         text=True,
         env={**os.environ, **environment},
         cwd=cwd,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

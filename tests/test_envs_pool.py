@@ -144,7 +144,7 @@ def test_answers_wait_while_nobody_asks_and_a_dropped_episode_is_not_replayed(po
 
 
 def test_a_hung_worker_is_replaced(assignments, undisturbed):
-    with EnvironmentPool(small_config(), workers=2, timeout_s=2) as pool:
+    with EnvironmentPool(small_config(), workers=2, timeout_s=5) as pool:
         stopped = []
 
         def disturb(turn):
@@ -235,7 +235,7 @@ def test_workers_end_with_their_owner_and_say_nothing(tasks, number):
     pids = [int(pid) for pid in owner.stdout.readline().split()]
     time.sleep(1.5)
     os.killpg(owner.pid, number)  # what Ctrl-C does: the whole group gets it
-    out, err = owner.communicate(timeout=20)
+    out, err = owner.communicate(timeout=240)
     assert err == ""
     assert out == ("stopped\n" if number == signal.SIGINT else "")
     deadline = time.monotonic() + 10

@@ -229,7 +229,7 @@ class Terminal:
             os.execv(sys.executable, [*PAW_BENCH, "play", *arguments])
 
     def until(self, said):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not re.search(said, self.text, re.DOTALL):
             assert time.monotonic() < deadline, self.text
             if select.select([self._end], [], [], 0.2)[0]:
@@ -242,7 +242,7 @@ class Terminal:
     def interrupt(self):
         """Press Ctrl-C, and again if nothing happens: Python misses one that comes just before `input` reads."""
         self.type("\x03")
-        while select.select([self._end], [], [], 10)[0]:
+        while select.select([self._end], [], [], 30)[0]:
             try:
                 self.text += os.read(self._end, 65536).decode(errors="replace")
             except OSError:  # the other end is closed
@@ -252,7 +252,7 @@ class Terminal:
         self.type("\x03")
 
     def code(self):
-        while select.select([self._end], [], [], 60)[0]:
+        while select.select([self._end], [], [], 240)[0]:
             try:
                 self.text += os.read(self._end, 65536).decode(errors="replace")
             except OSError:  # the other end is closed

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,10 @@ def test_it_needs_no_root_listens_on_loopback_alone_and_stops_without_a_trace(un
 
 def _listening(pid: int) -> set[str]:
     """Addresses (hex, as /proc has them) at which a process listens over IPv4; IPv6 listeners count as themselves."""
-    links = (os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir())
+    links = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile: nothing that listens
+            links.append(os.readlink(link))
     inodes = {link[8:-1] for link in links if link.startswith("socket:[")}
     found = set()
     for table in ("tcp", "tcp6"):

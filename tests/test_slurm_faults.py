@@ -164,6 +164,8 @@ def test_requeued_jobs_go_on_from_their_checkpoint(sweep: FaultSweep) -> None:
     for job in jobs:
         for command in (["update", f"JobId={job}", "Requeue=1"], ["requeue", job]):
             subprocess.run(["scontrol", *command], check=True)
+    # Not before they have stopped: one that may go on would end first.
+    wait_for(lambda: len(sweep.idle_runs()) == len(jobs), seconds=_LONG)
     go(sweep)
     for job in jobs:
         subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=False)

@@ -40,7 +40,7 @@ def test_the_folders_of_a_sweep_wait_for_their_disk_together(
         with guard:
             waiting += 1
             most = max(most, waiting)
-        time.sleep(0.02)
+        time.sleep(0.1)
         synced(descriptor)
         with guard:
             waiting -= 1

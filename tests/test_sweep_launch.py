@@ -162,7 +162,7 @@ def test_sigkill_of_the_driver_loses_nothing_and_starts_nothing_twice(sweeping: 
     assert second.stdout is not None
     assert any("grpo seed 0: is being worked on already" in line for line in second.stdout)
     (run.path / "go").touch()
-    second.communicate(timeout=60)
+    second.communicate(timeout=240)
     assert second.returncode == 0
     assert sweeping.attempts() == {"grpo": 1, "paw": 1}
     assert numbers(sweeping, "grpo") == numbers(unbroken, "grpo")
@@ -177,7 +177,7 @@ def test_a_second_driver_is_refused_and_ctrl_c_stops_the_runs_and_says_how_to_go
     assert second.returncode == 2
     assert "another paw-bench sweep is at work on this folder" in second.stderr
     os.killpg(driver.pid, signal.SIGINT)
-    _, errors = driver.communicate(timeout=30)
+    _, errors = driver.communicate(timeout=240)
     assert driver.returncode == 130
     assert "To go on: paw-bench sweep" in errors
     run = sweeping.runs()["grpo"]

@@ -41,14 +41,14 @@ def start(run: RunDirectory, **environment: str) -> subprocess.Popen[str]:
 
 def test_an_attempt_leaves_log_provenance_and_result_and_is_not_repeated(run: RunDirectory) -> None:
     process = start(run)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=240)
     assert process.returncode == 0
     assert output == f"log: {run.path / 'attempts/1/log.txt'}\n"
     assert "update 6\n" in run.attempts()[0].log.read_text()
     assert run.attempts()[0].provenance()["git"]["commit"]
     assert [event["event"] for event in run.events()][-2:] == ["published", "attempt_ended"]
     again = start(run)
-    assert "is done already" in again.communicate(timeout=30)[0]
+    assert "is done already" in again.communicate(timeout=240)[0]
     assert again.returncode == 0
     assert len(run.attempts()) == 1
 
@@ -58,11 +58,11 @@ def test_a_signal_is_recorded_as_an_interruption(run: RunDirectory, signum: sign
     process = start(run, **behave(paw="hold"))
     wait_for(lambda: len(run.metrics()) == 3)
     second = start(run)
-    _, errors = second.communicate(timeout=30)
+    _, errors = second.communicate(timeout=240)
     assert second.returncode == 1
     assert "another process is working on this run" in errors
     process.send_signal(signum)
-    process.communicate(timeout=30)
+    process.communicate(timeout=240)
     assert process.returncode == 128 + signum
     last = run.events()[-1]
     assert (last["event"], last["outcome"], last["reason"]) == (
@@ -75,7 +75,7 @@ def test_a_signal_is_recorded_as_an_interruption(run: RunDirectory, signum: sign
 
 def test_a_failure_is_recorded_with_type_message_and_traceback(run: RunDirectory) -> None:
     process = start(run, **behave(paw="fail"))
-    process.communicate(timeout=30)
+    process.communicate(timeout=240)
     assert process.returncode == 1
     assert run.events()[-1]["reason"] == "ValueError: something is wrong"
     assert run.events()[-1]["transient"] is False

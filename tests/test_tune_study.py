@@ -108,7 +108,7 @@ def test_two_trials_with_the_same_settings_are_one_run(tmp_path: Path) -> None:
 def test_bad_trials_are_stopped_and_stay_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pruner: str, first: int
 ) -> None:
-    behave(monkeypatch, update_s=0.5)
+    behave(monkeypatch, update_s=1.0)
     evaluated = "trials: 4\nwhile_tuning: { evaluation: { every: 2 } }\npruner: " + pruner
     tuning = Tuning(
         tmp_path, ONLY_RATE.replace("arms: { grpo: , paw: }", "arms: { grpo: }").replace("trials: 4", evaluated)
