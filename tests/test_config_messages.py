@@ -2,7 +2,7 @@ import string
 
 import pytest
 from experiment_files import ARMS, HEAD, SEEDS, refused
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from paw_bench.config.layers import Origin, make_layer
@@ -46,6 +46,8 @@ def _edits(a: str, b: str) -> int:
 
 
 @settings(max_examples=400)
+@example((ExperimentConfig, ("algorithm",), "ppo", "gpo"))
+@example((ExperimentConfig, ("algorithm",), "ppo", "popo"))
 @given(misspellings())
 def test_every_key_that_is_one_letter_off_is_met_with_a_near_one(misspelt):
     model, section, right, wrong = misspelt

@@ -54,7 +54,7 @@ def unknown_key(key: str, model: type[BaseModel], section: tuple[str | int, ...]
     if "." in key:
         return f"unknown key {key!r}", "write nested sections, one level a line, not a dotted key"
     known = keys_at(model, section)
-    near = closest(key, known) or _elsewhere(key, model)
+    near = closest(key, known, cutoff=0.55) or _elsewhere(key, model)
     remedy = f"keys here: {', '.join(known)}"
     return f"unknown key {key!r}" + (f": did you mean {near!r}?" if near else ""), remedy
 
@@ -62,8 +62,9 @@ def unknown_key(key: str, model: type[BaseModel], section: tuple[str | int, ...]
 def closest(word: str, candidates: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """The candidate that `word` was probably meant to be."""
     by_case = {candidate.lower(): candidate for candidate in candidates}
-    found = get_close_matches(word.lower(), by_case, n=1, cutoff=cutoff)
-    return by_case[found[0]] if found else None
+    found = get_close_matches(word.lower(), by_case, cutoff=cutoff)
+    # One slip changes the length by one letter at most: `gpo` is `ppo`, not `gigpo`, which shares more with it.
+    return by_case[min(found, key=lambda near: abs(len(near) - len(word)) > 1)] if found else None
 
 
 def keys_at(model: type[BaseModel], section: tuple[str | int, ...] = ()) -> list[str]:
