@@ -18,7 +18,7 @@ from analysis.grouping import Part, empty, grouped
 from analysis.honesty import Origins
 from analysis.inference import success_interval
 from analysis.load import Results
-from analysis.luck import error_of_difference
+from analysis.luck import error_of_difference, evaluations
 from analysis.record_frames import ALL, TASK_TYPES
 from analysis.statistics import difference, holm, resolved, t_interval
 from analysis.statistics_power import break_even_correlation, detectable_difference
@@ -102,7 +102,7 @@ def comparisons(results: Results) -> pd.DataFrame:
     reference_run_ids.
     """
     rows: list[dict[str, Any]] = []
-    finished, origins, episodes = _finished(results), Origins(results), _episodes(results)
+    finished, origins, episodes = _finished(results), Origins(results), evaluations(results)
     tests = len(results.conditions) * len(results.comparisons)
     for condition in results.conditions:
         for arm, reference in results.comparisons:
@@ -189,13 +189,6 @@ def _finished(results: Results) -> Finished:
     found: dict[Any, Part] = defaultdict(lambda: empty(evaluation, _USED))
     found.update(grouped(every, ("condition", "arm", "phase", "task_type"), _USED))
     return found
-
-
-def _episodes(results: Results) -> Mapping[tuple[Any, ...], Part]:
-    """(condition, arm) -> episodes of the finished runs' evaluations after training."""
-    rows = results.episodes[results.episodes["phase"] == "after"]
-    rows = rows[rows["run_id"].isin(results.done()["run_id"])]
-    return grouped(rows, ("condition", "arm"), ("seed", "task_id", "success"))
 
 
 def _games(part: Part) -> set[Games]:

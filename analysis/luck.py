@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from analysis.grouping import Part
+from analysis.grouping import Part, grouped
+from analysis.load import Results
 from analysis.statistics_variance import Variance, crossed, nested
+
+
+def evaluations(results: Results) -> dict[tuple[Any, ...], Part]:
+    """(condition, arm) -> the episodes of the finished runs' evaluations after training."""
+    episodes = results.episodes[results.episodes["phase"] == "after"]
+    episodes = episodes[episodes["run_id"].isin(results.done()["run_id"])]
+    return grouped(episodes, ("condition", "arm"), ("seed", "task_id", "task_type", "success"))
 
 
 def components_of(episodes: Part) -> Variance:
@@ -34,7 +43,7 @@ def error_of_difference(arm: Part, reference: Part, *, paired: bool) -> float:
         (games, left), (same, right) = _layout(arm), _layout(reference)
         if games is not None and games == same:
             return crossed(left - right).episode / math.sqrt(len(shared))
-    parts = [components_of(part).episode / math.sqrt(max(1, len(wins_by_seed(part)))) for part in (arm, reference)]
+    parts = [components_of(part).episode / math.sqrt(len(np.unique(part["seed"]))) for part in (arm, reference)]
     return math.hypot(*parts)
 
 

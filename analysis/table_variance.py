@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.grid import Grid
-from analysis.grouping import Part, grouped
+from analysis.grouping import Part
 from analysis.inference import IQM_SEEDS, success_interval
 from analysis.load import Results
-from analysis.luck import components_of, wins_by_seed
+from analysis.luck import components_of, evaluations, wins_by_seed
 from analysis.record_frames import ALL
 from analysis.statistics_robust import iqm
 from analysis.table_cells import Cell, marks_note, of_interval
@@ -24,12 +24,10 @@ def variance(results: Results, cells: pd.DataFrame) -> Grid:
     """How much of the spread over seeds is the seeds', and how much is luck of the evaluation's episodes."""
     after = cells[(cells["phase"] == "after") & (cells["task_type"] == ALL)]
     marks = {(condition, arm): own for condition, arm, own in zip(*(after[k] for k in _MARKED), strict=True)}
-    episodes = results.episodes[results.episodes["phase"] == "after"]
-    episodes = episodes[episodes["run_id"].isin(results.done()["run_id"])]
     rows: list[tuple[str, ...]] = []
     headings: dict[int, str] = {}
     runs: list[tuple[str, ...]] = []
-    groups = grouped(episodes, ("condition", "arm"), ("seed", "task_id", "task_type", "success"))
+    groups = evaluations(results)
     for condition in results.conditions:
         for arm in results.arms:
             own = groups.get((condition, arm))
